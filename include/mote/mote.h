@@ -1,0 +1,343 @@
+/* mote: the whole life of a tiny transformer. This header is the whole public API.
+ *
+ * Objects are opaque handles. create/destroy and open/close come in pairs. What can fail returns a mote_status
+ * and takes a last mote_error * (may be NULL) that receives one sentence. Options structs begin with struct_bytes:
+ * set them with the matching *_default() function, then change what you need.
+ * Strings handed out as char ** are the caller's and are released with mote_free. Nothing here prints, exits or
+ * reads the environment. A model may be shared by many sessions in many threads; every other object is one thread's. */
+#ifndef MOTE_H
+#define MOTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MOTE_API __attribute__((visibility("default")))
+#define MOTE_VERSION "0.1.0"
+
+/* ---- status ------------------------------------------------------------------------------------------------- */
+
+/* name, exit code of the command, meaning */
+#define MOTE_STATUS_LIST(X)                                                                                            \
+    X(OK, 0, "ok")                                                                                                     \
+    X(FAILED, 1, "failed")                                                                                             \
+    X(USAGE, 2, "wrong use")                                                                                           \
+    X(BAD_FILE, 3, "bad input file")                                                                                   \
+    X(GATE, 4, "a gate was not met")                                                                                   \
+    X(DIVERGED, 5, "training diverged")                                                                                \
+    X(MEMORY, 6, "does not fit in memory")                                                                             \
+    X(IO, 7, "input/output error")                                                                                     \
+    X(INTERRUPTED, 8, "interrupted and saved")
+
+typedef enum {
+#define X(name, code, text) MOTE_##name = code,
+    MOTE_STATUS_LIST(X)
+#undef X
+} mote_status;
+
+typedef struct {
+    mote_status status;
+    char message[512]; /* one sentence: what, where, why */
+    char hint[256];    /* what to do next, or "" */
+} mote_error;
+
+MOTE_API const char *mote_status_text(mote_status status);
+MOTE_API const char *mote_version(void);
+MOTE_API void mote_free(void *pointer);
+
+/* Memory hooks for the whole process; call before anything else. allocate returns NULL when it cannot. */
+typedef struct {
+    void *(*allocate)(void *context, size_t bytes); /* aligned as malloc's */
+    void (*release)(void *context, void *pointer);
+    void *context;
+} mote_memory_hooks;
+MOTE_API void mote_memory_use(const mote_memory_hooks *hooks);
+
+/* ---- processor ---------------------------------------------------------------------------------------------- */
+
+enum { MOTE_CPU_AVX2 = 1, MOTE_CPU_AVX512 = 2, MOTE_CPU_NEON = 4, MOTE_CPU_ALL = -1 };
+/* What this processor has, as MOTE_CPU_ bits. */
+MOTE_API unsigned mote_cpu_detect(void);
+/* Restricts the kernels to the given bits (0: the scalar reference). Call before any session or trainer exists. */
+MOTE_API void mote_cpu_restrict(unsigned mask);
+MOTE_API int mote_cpu_cores(void);
+/* Checks every kernel slot in use against the scalar reference; a table, one line a slot, in *report. */
+MOTE_API mote_status mote_kernels_selftest(char **report, mote_error *error);
+
+/* ---- tokenizer ---------------------------------------------------------------------------------------------- */
+
+typedef struct mote_tokenizer mote_tokenizer;
+
+typedef enum { MOTE_TOKENIZER_BYTE, MOTE_TOKENIZER_CHAR, MOTE_TOKENIZER_WORD, MOTE_TOKENIZER_BPE } mote_tokenizer_kind;
+
+/* Trains on a sample of UTF-8 text. vocab_limit bounds word and bpe vocabularies, special tokens included. */
+MOTE_API mote_status mote_tokenizer_train(mote_tokenizer_kind kind, int vocab_limit, const char *text, size_t bytes,
+                                          mote_tokenizer **tokenizer, mote_error *error);
+MOTE_API void mote_tokenizer_destroy(mote_tokenizer *tokenizer);
+MOTE_API const char *mote_tokenizer_name(const mote_tokenizer *tokenizer); /* "byte", "char", "word", "bpe" */
+MOTE_API int mote_tokenizer_vocab(const mote_tokenizer *tokenizer);
+MOTE_API int32_t mote_tokenizer_end(const mote_tokenizer *tokenizer); /* the token between documents, or -1 */
+/* Ids of the text in *tokens (mote_free), no special tokens added; text never becomes a control token. */
+MOTE_API mote_status mote_tokenizer_encode(const mote_tokenizer *tokenizer, const char *text, size_t bytes,
+                                           int32_t **tokens, size_t *n_tokens, mote_error *error);
+/* The bytes of one token; control tokens give "". Lives as long as the tokenizer. *bytes may be part of a character. */
+MOTE_API const char *mote_tokenizer_piece(const mote_tokenizer *tokenizer, int32_t token, size_t *bytes);
+/* The text of n tokens, NUL-terminated, in *text (mote_free). */
+MOTE_API mote_status mote_tokenizer_decode(const mote_tokenizer *tokenizer, const int32_t *tokens, size_t n_tokens,
+                                           char **text, size_t *bytes, mote_error *error);
+
+/* ---- corpus and dataset ------------------------------------------------------------------------------------- */
+
+typedef struct mote_corpus mote_corpus;   /* documents in files */
+typedef struct mote_dataset mote_dataset; /* their tokens, split into training and validation */
+
+typedef struct {
+    size_t struct_bytes;
+    double validation;    /* the last part of the text (or of the documents) kept for validation, 0 to 0.5 */
+    bool skip_bad;        /* skip bad JSONL lines and count them instead of failing */
+    size_t memory_bytes;  /* token streams above this go to an unlinked temporary file */
+    const char *temporary; /* folder for it; NULL: beside the first text */
+} mote_corpus_options;
+
+typedef struct {
+    uint64_t bytes, documents, characters, skipped_lines;
+    int files;
+} mote_corpus_info;
+
+MOTE_API mote_corpus_options mote_corpus_options_default(void);
+/* Paths: UTF-8 text files, folders (their regular files, sorted by name, recursively; hidden ones skipped), *.jsonl with
+ * {"text"}, {"prompt","completion"} or {"messages"}. Files are mapped, not read. */
+MOTE_API mote_status mote_corpus_open(const char *const *paths, int n_paths, const mote_corpus_options *options,
+                                      mote_corpus **corpus, mote_error *error);
+MOTE_API void mote_corpus_close(mote_corpus *corpus);
+MOTE_API mote_corpus_info mote_corpus_describe(const mote_corpus *corpus);
+/* Trains a tokenizer on the corpus' training part, or a spread sample of it when it is large. */
+MOTE_API mote_status mote_corpus_train_tokenizer(const mote_corpus *corpus, mote_tokenizer_kind kind, int vocab_limit,
+                                                 mote_tokenizer **tokenizer, mote_error *error);
+MOTE_API mote_status mote_dataset_create(const mote_corpus *corpus, const mote_tokenizer *tokenizer,
+                                         mote_dataset **dataset, mote_error *error);
+MOTE_API void mote_dataset_destroy(mote_dataset *dataset);
+
+typedef enum { MOTE_SPLIT_TRAIN, MOTE_SPLIT_VALIDATION } mote_split;
+MOTE_API size_t mote_dataset_tokens(const mote_dataset *dataset, mote_split split);
+MOTE_API uint64_t mote_dataset_bytes(const mote_dataset *dataset, mote_split split); /* bytes of text they stand for */
+
+/* ---- model -------------------------------------------------------------------------------------------------- */
+
+typedef struct mote_model mote_model;
+
+typedef enum { MOTE_FAMILY_LLAMA, MOTE_FAMILY_GPT2 } mote_family;
+typedef enum { MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16, MOTE_N_TYPES } mote_type;
+
+/* The shape of a model: all that is needed to build its program. */
+typedef struct {
+    size_t struct_bytes;
+    mote_family family;
+    int vocab, context, dim, layers, heads, kv_heads; /* kv_heads divides heads */
+    int head_dim;                                     /* usually dim / heads */
+    int hidden;                                       /* width of the feed-forward part */
+    int window;                                       /* sliding window in tokens; 0: the whole context */
+    bool tied;                                        /* output head shares the token embedding */
+    bool bias;                                        /* biases: gpt2 everywhere, llama on q, k, v */
+    bool qk_norm;                                     /* llama: RMSNorm on each head of q and k */
+    float norm_epsilon, rope_base;
+} mote_config;
+
+/* Defaults of a family for a width: what is left 0 or negative is filled in. Fails where values contradict. */
+MOTE_API mote_config mote_config_default(mote_family family);
+MOTE_API mote_status mote_config_complete(mote_config *config, mote_error *error);
+MOTE_API uint64_t mote_config_parameters(const mote_config *config);
+MOTE_API const char *mote_family_name(mote_family family);
+MOTE_API const char *mote_type_name(mote_type type);
+
+/* A model with random weights. The tokenizer may be NULL; it is copied. */
+MOTE_API mote_status mote_model_create(const mote_config *config, const mote_tokenizer *tokenizer, uint64_t seed,
+                                       mote_model **model, mote_error *error);
+/* Opens a GGUF file; everything in it is checked, checksums too where the file carries them. */
+MOTE_API mote_status mote_model_open(const char *path, mote_model **model, mote_error *error);
+MOTE_API void mote_model_close(mote_model *model);
+/* Writes GGUF: to a temporary file that replaces `path` only when it is complete. */
+MOTE_API mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error);
+MOTE_API mote_config mote_model_config(const mote_model *model);
+MOTE_API const mote_tokenizer *mote_model_tokenizer(const mote_model *model); /* NULL: none */
+MOTE_API mote_status mote_model_set_name(mote_model *model, const char *name, mote_error *error);
+
+/* The op list with shapes, types, FLOPs and bytes for one token at `position`; JSON or aligned text. */
+MOTE_API mote_status mote_model_show(const mote_model *model, int position, bool json, char **text, mote_error *error);
+/* Keys and tensors of any GGUF file, without building a model. */
+MOTE_API mote_status mote_gguf_inspect(const char *path, bool json, char **text, mote_error *error);
+
+/* ---- session: running a model ------------------------------------------------------------------------------- */
+
+typedef struct mote_session mote_session;
+
+typedef struct {
+    size_t struct_bytes;
+    int context;      /* positions each sequence can hold; 0: the model's */
+    int sequences;    /* independent sequences; 0: 1 */
+    int batch_tokens; /* most tokens of one run; 0: chosen */
+    int threads;      /* 0: chosen for the model's size */
+} mote_session_options;
+
+/* Tokens to run. Those of one sequence stand together, with positions that continue what the sequence holds. */
+typedef struct {
+    int n_tokens;
+    const int32_t *token, *position, *sequence; /* sequence may be NULL: all of sequence 0 */
+    const uint8_t *want_logits;                 /* may be NULL: only the last token */
+} mote_batch;
+
+MOTE_API mote_session_options mote_session_options_default(void);
+MOTE_API mote_status mote_session_create(const mote_model *model, const mote_session_options *options,
+                                         mote_session **session, mote_error *error);
+MOTE_API void mote_session_destroy(mote_session *session);
+MOTE_API size_t mote_session_bytes(const mote_session *session);
+MOTE_API int mote_session_batch_tokens(const mote_session *session);
+MOTE_API mote_status mote_session_run(mote_session *session, const mote_batch *batch, mote_error *error);
+/* Logits [vocab] of the i-th wanted token of the last run; valid until the next run. */
+MOTE_API const float *mote_session_logits(const mote_session *session, int i);
+/* Forgets what a sequence holds from `position` on. */
+MOTE_API void mote_session_truncate(mote_session *session, int sequence, int position);
+
+/* ---- sampling ----------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    size_t struct_bytes;
+    float temperature; /* 0: greedy */
+    int top_k;         /* 0: off */
+    float top_p;       /* 1: off */
+    float min_p;       /* 0: off */
+    float repetition_penalty; /* 1: off; over the last repetition_window tokens */
+    int repetition_window;
+    uint64_t seed;
+} mote_sampler_options;
+typedef struct mote_sampler mote_sampler;
+
+MOTE_API mote_sampler_options mote_sampler_options_default(void);
+MOTE_API mote_status mote_sampler_create(const mote_sampler_options *options, int vocab, mote_sampler **sampler,
+                                         mote_error *error);
+MOTE_API void mote_sampler_destroy(mote_sampler *sampler);
+MOTE_API void mote_sampler_accept(mote_sampler *sampler, int32_t token); /* a prompt token, for the penalty */
+MOTE_API int32_t mote_sampler_next(mote_sampler *sampler, const float *logits);
+
+/* Generates up to n_tokens after the prompt. `on_text` receives whole UTF-8 characters as they come (bytes that can never
+ * become one are passed on as they are) and stops the run by returning false. Stops at the end token and at any stop text,
+ * which is not passed on. A sequence that reaches its context keeps going with a re-read second half. */
+typedef struct {
+    size_t struct_bytes;
+    int n_tokens;
+    const char *const *stop;
+    int n_stop;
+    bool ignore_end;
+    bool (*on_text)(void *context, const char *text, size_t bytes);
+    void *context;
+} mote_generate_options;
+typedef struct {
+    int prompt_tokens, generated_tokens;
+    double prompt_seconds, generate_seconds;
+    const char *stopped_by; /* "length", "end", "stop", "caller" */
+} mote_generate_report;
+MOTE_API mote_generate_options mote_generate_options_default(void);
+MOTE_API mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer,
+                                   const char *prompt, size_t prompt_bytes, const mote_generate_options *options,
+                                   mote_generate_report *report, mote_error *error);
+
+/* ---- evaluation --------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    double loss, perplexity, bits_per_byte, top1; /* loss: nats per token */
+    uint64_t tokens, bytes;
+    double seconds;
+} mote_evaluation;
+/* Loss over one split of the dataset in windows of the context. max_tokens bounds the work (0: all, else evenly spread). */
+MOTE_API mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, mote_split split,
+                                   uint64_t max_tokens, int threads, mote_evaluation *result, mote_error *error);
+
+/* ---- training ----------------------------------------------------------------------------------------------- */
+
+typedef struct mote_trainer mote_trainer;
+typedef enum { MOTE_OPTIMIZER_ADAMW, MOTE_OPTIMIZER_MUON, MOTE_OPTIMIZER_SGD } mote_optimizer;
+typedef enum {
+    MOTE_SCHEDULE_CONSTANT,
+    MOTE_SCHEDULE_LINEAR,
+    MOTE_SCHEDULE_COSINE,
+    MOTE_SCHEDULE_COSINE_RESTARTS,
+    MOTE_SCHEDULE_WSD
+} mote_schedule;
+
+typedef struct {
+    size_t struct_bytes;
+    int batch, accumulate; /* sequences of the context's length in a micro-batch; micro-batches in a step */
+    int64_t steps;
+    mote_optimizer optimizer;
+    double lr, min_lr; /* peak and final learning rate; for Muon of its matrices */
+    double adam_lr;    /* Muon: of everything that is not a hidden matrix; 0: derived from lr */
+    double beta1, beta2, epsilon, weight_decay;
+    mote_schedule schedule;
+    int64_t warmup;
+    int restarts;       /* cosine-restarts: number of cycles */
+    double decay_part;  /* wsd: the last part of the steps that decays */
+    double clip;        /* largest norm of the gradient; 0: off */
+    double dropout;
+    double average;     /* decay of the averaged weights that evaluation and saving use; 0: off */
+    uint64_t seed;
+    int threads;        /* 0: all cores */
+} mote_train_options;
+
+typedef struct {
+    int64_t step;
+    double loss, gradient_norm, lr, seconds; /* loss: of this step's batch, nats per target token */
+    uint64_t tokens;                         /* trained on in this step */
+    uint64_t total_tokens;
+} mote_step_report;
+
+typedef struct {
+    uint64_t parameters, weights_bytes, gradients_bytes, optimizer_bytes, activations_bytes, scratch_bytes, data_bytes;
+    uint64_t total_bytes; /* peak resident memory of the process */
+    double flops_per_token;
+} mote_memory_plan;
+
+MOTE_API mote_train_options mote_train_options_default(void);
+
+/* Fills every field of config and options that is still unset (0, or negative where 0 means something) for this amount of
+ * text: model size, context, batch, steps, learning rate. *reasons says why, one line a choice. minutes: budget, 0: none. */
+typedef struct {
+    uint64_t train_tokens, validation_tokens, train_bytes;
+    int vocab, threads;
+    double minutes, epochs;
+} mote_recipe_facts;
+MOTE_API mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_config *config,
+                                          mote_train_options *options, char **reasons, mote_error *error);
+/* Which tokenizer and vocabulary suit a corpus of this size. */
+MOTE_API void mote_recipe_tokenizer(const mote_corpus_info *info, mote_tokenizer_kind *kind, int *vocab_limit);
+
+/* Exact memory of training or (options NULL) of inference, before anything is allocated. */
+MOTE_API mote_status mote_plan_memory(const mote_config *config, const mote_train_options *options,
+                                      const mote_session_options *session, mote_memory_plan *plan, mote_error *error);
+
+/* The trainer changes the model's weights in place; model and dataset must outlive it. A NULL dataset trains on random
+ * tokens (benchmarks). */
+MOTE_API mote_status mote_trainer_create(mote_model *model, const mote_dataset *dataset,
+                                         const mote_train_options *options, mote_trainer **trainer, mote_error *error);
+MOTE_API void mote_trainer_destroy(mote_trainer *trainer);
+/* One optimizer step. MOTE_DIVERGED when loss or gradient is not finite: the weights are then those before the step. */
+MOTE_API mote_status mote_trainer_step(mote_trainer *trainer, mote_step_report *report, mote_error *error);
+/* Validation loss in windows of the context; max_tokens as mote_evaluate. Uses the averaged weights when there are some. */
+MOTE_API mote_status mote_trainer_evaluate(mote_trainer *trainer, uint64_t max_tokens, mote_evaluation *result,
+                                           mote_error *error);
+/* Saves the model in training (the averaged weights when there are some) as GGUF. */
+MOTE_API mote_status mote_trainer_save_model(mote_trainer *trainer, const char *path, mote_type type, mote_error *error);
+/* All that is needed to go on bit for bit. Written atomically, with checksums. */
+MOTE_API mote_status mote_trainer_save(const mote_trainer *trainer, const char *path, mote_error *error);
+/* Continues from a checkpoint written with the same shape, options and data; a difference is named and refused. */
+MOTE_API mote_status mote_trainer_resume(mote_trainer *trainer, const char *path, mote_error *error);
+MOTE_API int64_t mote_trainer_steps_done(const mote_trainer *trainer);
+MOTE_API const mote_model *mote_trainer_model(mote_trainer *trainer); /* current weights, ready for a session */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,64 @@
+/* Error sentences. They are formatted into a local array first, so that a caller may wrap error->message into its own
+ * sentence, and are cut between characters, so that what is shown or written as JSON stays UTF-8. */
+#include "base/status.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static void __attribute__((format(printf, 3, 0))) format_sentence(char *out, size_t size, const char *format,
+                                                                  va_list arguments) {
+    char text[sizeof(((mote_error *)0)->message) + 4]; /* shows whether the cut is within a character */
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    size_t n = length < 0 ? 0 : (size_t)length;
+    if (n >= size) {
+        n = size - 1;
+        while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
+    }
+    memcpy(out, text, n);
+    out[n] = '\0';
+}
+
+mote_status mote_fail(mote_error *error, mote_status status, const char *format, ...) {
+    if (!error) return status;
+    va_list arguments;
+    va_start(arguments, format);
+    format_sentence(error->message, sizeof error->message, format, arguments);
+    va_end(arguments);
+    error->status = status;
+    error->hint[0] = '\0';
+    return status;
+}
+
+mote_status mote_hint(mote_error *error, mote_status status, const char *format, ...) {
+    if (!error) return status;
+    va_list arguments;
+    va_start(arguments, format);
+    format_sentence(error->hint, sizeof error->hint, format, arguments);
+    va_end(arguments);
+    return error->status;
+}
+
+mote_status mote_fail_memory(mote_error *error, const char *what, size_t bytes) {
+    return mote_fail(error, MOTE_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
+}
+
+mote_status mote_fail_io(mote_error *error, const char *what, const char *path) {
+    int code = errno;
+    mote_fail(error, MOTE_IO, "%s %s: %s", what, path, strerror(code));
+    if (code == ENOSPC || code == EDQUOT) mote_hint(error, MOTE_IO, "free some space there or use another folder");
+    return MOTE_IO;
+}
+
+const char *mote_status_text(mote_status status) {
+    switch (status) {
+#define X(name, code, text)                                                                                            \
+    case MOTE_##name: return text;
+        MOTE_STATUS_LIST(X)
+#undef X
+    }
+    return "unknown status";
+}
+
+const char *mote_version(void) { return MOTE_VERSION; }

@@ -1,0 +1,285 @@
+/* The thread pool. Whoever waits spins about 20 µs (iterations, calibrated at creation: a pause takes 10 to 140
+ * cycles), then sleeps on a futex, or a condition variable where there is none. A gate is a counter that only grows;
+ * waiting means waiting for it to leave a known value. Sleepers are counted so that opening costs no system call while
+ * all spin. Counter and sleepers are sequentially consistent: either the waiter sees the new value or the opener sees
+ * the sleeper. A barrier of two running threads takes 0.07 µs, 0.3 µs when another process has one of the cores. */
+#include "base/threads.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/memory.h"
+
+#if defined(__linux__) && !defined(MOTE_NO_FUTEX)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#define HAVE_FUTEX 1
+#else
+#define HAVE_FUTEX 0
+#endif
+
+enum { LARGEST_POOL = 256, STACK_BYTES = 1 << 20 };
+#define SPIN_SECONDS 20e-6
+
+typedef struct {
+    _Alignas(64) _Atomic uint32_t value; /* 64: gates do not share cache lines */
+    _Atomic uint32_t sleepers;
+#if !HAVE_FUTEX
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+#endif
+} gate;
+
+typedef struct {
+    mote_pool *pool;
+    int index;
+    pthread_t thread;
+} worker;
+
+struct mote_pool {
+    gate start, finished, phase;         /* a run begins, a run ended, a barrier opened */
+    _Alignas(64) atomic_int n_unfinished; /* workers still in the task */
+    _Alignas(64) atomic_int n_arrived;    /* threads at the barrier */
+    _Alignas(64) mote_task task;          /* written before start opens, read after */
+    void *context;
+    bool quit;
+    int n_threads, n_started, spins;
+    worker *workers;
+};
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory"); /* yield does nothing on most cores */
+#else
+    atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
+static void gate_init(gate *g) {
+#if HAVE_FUTEX
+    (void)g;
+#else
+    pthread_mutex_init(&g->mutex, NULL);
+    pthread_cond_init(&g->changed, NULL);
+#endif
+}
+
+static void gate_deinit(gate *g) {
+#if HAVE_FUTEX
+    (void)g;
+#else
+    pthread_cond_destroy(&g->changed);
+    pthread_mutex_destroy(&g->mutex);
+#endif
+}
+
+static void gate_open(gate *g) {
+    atomic_fetch_add(&g->value, 1);
+    if (atomic_load(&g->sleepers) == 0) return;
+#if HAVE_FUTEX
+    syscall(SYS_futex, &g->value, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+#else
+    pthread_mutex_lock(&g->mutex);
+    pthread_cond_broadcast(&g->changed);
+    pthread_mutex_unlock(&g->mutex);
+#endif
+}
+
+static void __attribute__((noinline)) gate_sleep(gate *g, uint32_t old) {
+    atomic_fetch_add(&g->sleepers, 1);
+#if HAVE_FUTEX
+    while (atomic_load(&g->value) == old) syscall(SYS_futex, &g->value, FUTEX_WAIT_PRIVATE, old, NULL, NULL, 0);
+#else
+    pthread_mutex_lock(&g->mutex);
+    while (atomic_load(&g->value) == old) pthread_cond_wait(&g->changed, &g->mutex);
+    pthread_mutex_unlock(&g->mutex);
+#endif
+    atomic_fetch_sub(&g->sleepers, 1);
+}
+
+static void gate_wait(gate *g, uint32_t old, int spins) {
+    for (int i = 0; i < spins; i++) {
+        if (atomic_load_explicit(&g->value, memory_order_acquire) != old) return;
+        relax();
+    }
+    gate_sleep(g, old);
+}
+
+/* Iterations of gate_wait in SPIN_SECONDS; the fastest of four tries, as another process may cut into one. */
+static int calibrate_spins(void) {
+    enum { TRIES = 4, ITERATIONS = 256 };
+    gate g = {.value = 0};
+    double best = 1;
+    for (int try = 0; try < TRIES; try++) {
+        double begin = mote_seconds();
+        for (int i = 0; i < ITERATIONS; i++) {
+            if (atomic_load_explicit(&g.value, memory_order_acquire) != 0) break;
+            relax();
+        }
+        double seconds = mote_seconds() - begin;
+        if (seconds < best) best = seconds;
+    }
+    double spins = best > 0 ? SPIN_SECONDS * ITERATIONS / best : 1e4;
+    return spins < 50 ? 50 : spins > 1e5 ? 100000 : (int)spins;
+}
+
+static void *worker_main(void *argument) {
+    const worker *self = argument;
+    mote_pool *pool = self->pool;
+    for (uint32_t seen = 0;; seen++) {
+        gate_wait(&pool->start, seen, pool->spins);
+        if (pool->quit) return NULL;
+        pool->task(pool->context, self->index, pool->n_threads);
+        if (atomic_fetch_sub_explicit(&pool->n_unfinished, 1, memory_order_acq_rel) == 1) gate_open(&pool->finished);
+    }
+}
+
+/* Returns 0 or an errno. Workers take no signals: a handler runs on one of the caller's threads. */
+static int start_workers(mote_pool *pool) {
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    int code = pthread_attr_init(&attributes);
+    if (code) return code;
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (!code && pool->n_started < pool->n_threads - 1) {
+        worker *w = &pool->workers[pool->n_started];
+        *w = (worker){.pool = pool, .index = pool->n_started + 1};
+        code = pthread_create(&w->thread, &attributes, worker_main, w);
+        if (!code) pool->n_started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return code;
+}
+
+mote_status mote_pool_create(int n_threads, mote_pool **pool, mote_error *error) {
+    *pool = NULL;
+    if (n_threads < 1 || n_threads > LARGEST_POOL)
+        return mote_fail(error, MOTE_USAGE, "%d threads asked for, 1 to %d can be had", n_threads, LARGEST_POOL);
+    mote_pool *made = mote_allocate_zero(1, sizeof *made);
+    if (!made) return mote_fail_memory(error, "the thread pool", sizeof *made);
+    gate_init(&made->start);
+    gate_init(&made->finished);
+    gate_init(&made->phase);
+    made->n_threads = n_threads;
+    if (n_threads > 1) {
+        int cores = mote_cpu_cores();
+        made->spins = calibrate_spins();
+        if (n_threads > cores) made->spins /= 20; /* who is waited for may need this core */
+        size_t bytes = (size_t)(n_threads - 1) * sizeof *made->workers;
+        made->workers = mote_allocate(bytes);
+        if (!made->workers) {
+            mote_pool_destroy(made);
+            return mote_fail_memory(error, "the thread pool", bytes);
+        }
+        int code = start_workers(made);
+        if (code) {
+            int started = made->n_started;
+            mote_pool_destroy(made);
+            mote_fail(error, MOTE_FAILED, "cannot start thread %d of %d: %s", started + 2, n_threads, strerror(code));
+            return mote_hint(error, MOTE_FAILED, "use fewer threads, or raise the limit of processes or memory");
+        }
+    }
+    *pool = made;
+    return MOTE_OK;
+}
+
+void mote_pool_destroy(mote_pool *pool) {
+    if (!pool) return;
+    pool->quit = true;
+    gate_open(&pool->start);
+    for (int i = 0; i < pool->n_started; i++) pthread_join(pool->workers[i].thread, NULL);
+    gate_deinit(&pool->start);
+    gate_deinit(&pool->finished);
+    gate_deinit(&pool->phase);
+    mote_release(pool->workers);
+    mote_release(pool);
+}
+
+int mote_pool_threads(const mote_pool *pool) { return pool->n_threads; }
+
+void mote_pool_run(mote_pool *pool, mote_task task, void *context) {
+    if (pool->n_threads == 1) {
+        task(context, 0, 1);
+        return;
+    }
+    uint32_t finished = atomic_load_explicit(&pool->finished.value, memory_order_relaxed);
+    pool->task = task;
+    pool->context = context;
+    atomic_store_explicit(&pool->n_unfinished, pool->n_threads - 1, memory_order_relaxed);
+    gate_open(&pool->start);
+    task(context, 0, pool->n_threads);
+    gate_wait(&pool->finished, finished, pool->spins);
+}
+
+void mote_pool_barrier(mote_pool *pool) {
+    if (pool->n_threads == 1) return;
+    uint32_t phase = atomic_load_explicit(&pool->phase.value, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&pool->n_arrived, 1, memory_order_acq_rel) == pool->n_threads - 1) {
+        atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
+        gate_open(&pool->phase);
+    } else {
+        gate_wait(&pool->phase, phase, pool->spins);
+    }
+}
+
+double mote_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+#ifdef __linux__
+/* The start of a small file as a string, "" when it cannot be read. */
+static void read_small(const char *path, char *text, size_t size) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? 0 : read(file, text, size - 1);
+    text[n > 0 ? n : 0] = '\0';
+    if (file >= 0) close(file);
+}
+
+/* Cores that the quotas (cpu.max: "<quota or max> <period>") of this process' cgroup and those above it add up to. */
+static int cgroup_cores(int cores) {
+    char groups[4096], path[4096 + 64], limit[64];
+    read_small("/proc/self/cgroup", groups, sizeof groups);
+    char *group = strncmp(groups, "0::", 3) == 0 ? groups : strstr(groups, "\n0::");
+    if (!group) return cores;
+    group = strstr(group, "0::") + 3;
+    group[strcspn(group, "\n")] = '\0';
+    for (;;) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+        read_small(path, limit, sizeof limit);
+        char *end = limit;
+        long long quota = strtoll(limit, &end, 10), period = strtoll(end, NULL, 10);
+        if (quota > 0 && period > 0 && (quota - 1) / period + 1 < cores) cores = (int)((quota - 1) / period + 1);
+        char *slash = strrchr(group, '/');
+        if (!slash) return cores;
+        *slash = '\0';
+    }
+}
+#endif
+
+int mote_cpu_cores(void) {
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+#ifdef __linux__
+    cpu_set_t allowed;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) cores = CPU_COUNT(&allowed);
+#endif
+    cores = cores < 1 ? 1 : cores > LARGEST_POOL ? LARGEST_POOL : cores;
+#ifdef __linux__
+    cores = cgroup_cores((int)cores);
+#endif
+    return (int)cores;
+}

@@ -1,0 +1,150 @@
+/* GGUF v2 and v3 files: keys and tensors, read from a mapping with every length checked, written in one pass.
+ * Format: ggml's docs/gguf.md. A file of mote carries two checksum keys: mote.checksum.tensors (array of u64: XXH64 of
+ * each tensor's bytes, in order) and mote.checksum.header (u64: XXH64 of everything up to the end of the tensor
+ * descriptions, its own eight bytes taken as zero). With padding checked to be zero, no byte of such a file is
+ * uncovered. */
+#ifndef MOTE_FORMATS_GGUF_H
+#define MOTE_FORMATS_GGUF_H
+
+#include "base/files.h"
+#include "base/memory.h"
+#include "quant/types.h"
+#include "text/tokenizer.h"
+
+#define MOTE_KEY_TENSOR_SUMS "mote.checksum.tensors"
+#define MOTE_KEY_HEADER_SUM "mote.checksum.header"
+
+typedef enum {
+    MOTE_GGUF_U8,
+    MOTE_GGUF_I8,
+    MOTE_GGUF_U16,
+    MOTE_GGUF_I16,
+    MOTE_GGUF_U32,
+    MOTE_GGUF_I32,
+    MOTE_GGUF_F32,
+    MOTE_GGUF_BOOL,
+    MOTE_GGUF_STRING,
+    MOTE_GGUF_ARRAY,
+    MOTE_GGUF_U64,
+    MOTE_GGUF_I64,
+    MOTE_GGUF_F64,
+    MOTE_GGUF_N_KINDS
+} mote_gguf_kind;
+
+typedef struct {
+    mote_string key; /* first: the index of names relies on it */
+    mote_gguf_kind kind, element; /* element: of an array */
+    uint64_t count;               /* of an array, else 1 */
+    const uint8_t *data; /* in the mapping: scalars and array elements little-endian; a string without its length */
+    size_t data_bytes;
+} mote_gguf_entry;
+
+typedef struct {
+    mote_string name; /* first, as above */
+    int n_dims;
+    uint32_t ggml_type;
+    uint64_t dims[4]; /* dims[0]: row length; 1 beyond n_dims */
+    const uint8_t *data;
+    size_t bytes; /* 0 where the type is not known */
+} mote_gguf_tensor;
+
+/* Open addressing over an array of structs that begin with their name. */
+typedef struct {
+    uint32_t *slots; /* element + 1; 0: free */
+    size_t n_slots;  /* a power of two, at least 4 n */
+} mote_gguf_index;
+
+typedef struct {
+    mote_map map;
+    bool owns_map;
+    const char *name; /* for messages */
+    uint32_t version, alignment;
+    size_t header_bytes, data_offset; /* end of the tensor descriptions; where tensor data begins */
+    bool checksums;                   /* carried and verified */
+    mote_gguf_entry *entries;
+    size_t n_entries;
+    mote_gguf_tensor *tensors;
+    size_t n_tensors;
+    mote_gguf_index entry_index, tensor_index;
+    mote_arena arena;
+} mote_gguf;
+
+/* ---- reading (formats/gguf_read.c; typed reads in gguf_values.c) */
+
+/* Opens and checks the structure; verifies mote.checksum.* when the file has them. */
+mote_status mote_gguf_open(const char *path, mote_gguf *file, mote_error *error);
+/* The same from memory that outlives `file` (fuzzing). `name` is for messages. */
+mote_status mote_gguf_parse(const uint8_t *bytes, size_t size, const char *name, mote_gguf *file, mote_error *error);
+void mote_gguf_close(mote_gguf *file); /* also after a failed open */
+
+const mote_gguf_entry *mote_gguf_find(const mote_gguf *file, const char *key);
+const mote_gguf_tensor *mote_gguf_find_tensor(const mote_gguf *file, const char *name);
+/* Typed reads of scalars: any integer kind for integers, any number for floats. False with nothing written: no such
+ * key; a key of a wrong kind or out of [low, high] is an error in *status (already filled), message in *error. */
+bool mote_gguf_integer(const mote_gguf *file, const char *key, int64_t low, int64_t high, int64_t *value,
+                       mote_status *status, mote_error *error);
+bool mote_gguf_number(const mote_gguf *file, const char *key, double low, double high, double *value,
+                      mote_status *status, mote_error *error);
+bool mote_gguf_bool(const mote_gguf *file, const char *key, bool *value, mote_status *status, mote_error *error);
+bool mote_gguf_string(const mote_gguf *file, const char *key, mote_string *value, mote_status *status,
+                      mote_error *error);
+/* An array of one kind of element; NULL: no such key, or a wrong kind (*status). */
+const mote_gguf_entry *mote_gguf_array(const mote_gguf *file, const char *key, mote_gguf_kind element,
+                                       mote_status *status, mote_error *error);
+
+/* What a value's bytes say. `data` points to checked bytes of that kind. */
+bool mote_gguf_is_integer(mote_gguf_kind kind);
+size_t mote_gguf_kind_bytes(mote_gguf_kind kind); /* of a scalar; 0 for strings and arrays */
+const char *mote_gguf_kind_name(mote_gguf_kind kind);
+uint64_t mote_gguf_load(const uint8_t *data, size_t bytes);           /* little-endian, zero-extended */
+double mote_gguf_load_number(const uint8_t *data, mote_gguf_kind kind); /* any number kind */
+mote_string mote_gguf_next_string(const uint8_t **at);                /* of an array of strings */
+
+/* What mote_gguf_inspect says of a file that is open. */
+mote_status mote_gguf_show(const mote_gguf *file, bool json, char **text, mote_error *error);
+
+/* A name from a file, cut to the room and safe to print: control bytes and what is not ASCII become '?'. */
+enum { MOTE_SHOWN_BYTES = 80 };
+const char *mote_gguf_shown(mote_string name, char room[MOTE_SHOWN_BYTES]);
+
+/* The types ggml has, whether mote computes with them or not. */
+typedef struct {
+    uint32_t id;
+    const char *name;
+    uint32_t block_values, block_bytes;
+} mote_ggml_type;
+const mote_ggml_type *mote_ggml_type_get(uint32_t id); /* NULL: not known */
+
+/* ---- writing: keys first, then the tensors' descriptions, then begin_data, then each tensor's bytes in the same
+ * order. Checksums of every tensor and of the header are added by itself (two passes over the data are avoided: the
+ * sums stand in the header as an array that is filled in before commit). Failures are kept; finish reports the first.
+ * The bytes depend on what was put and on nothing else: no date, no path. */
+typedef struct mote_gguf_writer mote_gguf_writer;
+mote_status mote_gguf_writer_open(const char *path, mote_gguf_writer **writer, mote_error *error);
+void mote_gguf_put_u32(mote_gguf_writer *w, const char *key, uint32_t value);
+void mote_gguf_put_u64(mote_gguf_writer *w, const char *key, uint64_t value);
+void mote_gguf_put_f32(mote_gguf_writer *w, const char *key, float value);
+void mote_gguf_put_f64(mote_gguf_writer *w, const char *key, double value);
+void mote_gguf_put_bool(mote_gguf_writer *w, const char *key, bool value);
+void mote_gguf_put_string(mote_gguf_writer *w, const char *key, const char *bytes, size_t size);
+void mote_gguf_put_strings(mote_gguf_writer *w, const char *key, const mote_string *strings, size_t n);
+void mote_gguf_put_i32s(mote_gguf_writer *w, const char *key, const int32_t *values, size_t n);
+void mote_gguf_put_u64s(mote_gguf_writer *w, const char *key, const uint64_t *values, size_t n);
+/* rows 0: a vector of cols values */
+void mote_gguf_put_tensor(mote_gguf_writer *w, const char *name, mote_type type, uint64_t rows, uint64_t cols);
+void mote_gguf_begin_data(mote_gguf_writer *w);
+void mote_gguf_write_tensor(mote_gguf_writer *w, const void *bytes,
+                            size_t size);                             /* may come in pieces; padded when whole */
+mote_status mote_gguf_finish(mote_gguf_writer *w, mote_error *error); /* commits; frees the writer, always */
+void mote_gguf_abort(mote_gguf_writer *w);                            /* NULL is fine */
+
+/* ---- models in GGUF (formats/gguf_model.c, gguf_tokenizer.c) */
+
+/* Builds the model a parsed file describes. The mapping goes over to the model where the file owns it; else the bytes
+ * must outlive the model. */
+mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_error *error);
+/* Puts a tokenizer's keys; reads them back (NULL tokenizer where the file has none). */
+mote_status mote_gguf_put_tokenizer(mote_gguf_writer *w, const mote_tokenizer *tokenizer, mote_error *error);
+mote_status mote_gguf_get_tokenizer(const mote_gguf *file, mote_tokenizer **tokenizer, mote_error *error);
+
+#endif

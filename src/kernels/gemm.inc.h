@@ -1,0 +1,285 @@
+/* The products over the words of a vector_*.h: blocking above, one tile below. A tile keeps TILE_ROWS x some panels of C in
+ * registers and walks the depth. Invariants: each output is one ascending chain of fused multiply-adds, so a depth
+ * block ends by storing the sums to C and the next one starts from them, which rounds nothing; and no tile reads B beyond
+ * whole panels, so a last narrow panel goes through the block buffer, padded there with zeros. */
+
+#define STRINGS(x) #x
+#define UNROLL_BY(n) _Pragma(STRINGS(GCC unroll n))
+
+enum {
+    PANEL_VECTORS = MOTE_PANEL / VECTOR,
+    MOST_VECTORS = 8,
+    FEW_ROWS = 4,             /* up to here a 16-bit B is converted as it is loaded */
+    BLOCK_FLOATS = 192 * 32,  /* of B in a block: 24 KiB, three quarters of a 32 KiB L1 */
+    BLOCK_DEPTH = BLOCK_FLOATS / (TILE_PANELS * MOTE_PANEL),
+    ROW_BLOCK = 240,          /* rows of A in a block: with BLOCK_DEPTH at most 360 KiB, in L2 */
+    COPY_AHEAD = 16,
+    COPY_ROWS = 32,           /* from here on a row-major B is copied to the block buffer */
+};
+
+/* One tile: c = start + a b over whole panels; start may equal c, and NULL is zero. */
+typedef struct {
+    int depth;
+    const float *a;
+    size_t a_row, a_depth;
+    const void *b;
+    size_t b_panel, b_depth;
+    float *c;
+    size_t c_row;
+    const float *start;
+    size_t start_row;
+} tile;
+
+INLINE vf load_weights(mote_type type, const void *b, size_t at) {
+    if (type == MOTE_TYPE_F16) return v_load_f16((const uint16_t *)b + at);
+    if (type == MOTE_TYPE_BF16) return v_load_bf16((const uint16_t *)b + at);
+    return v_load((const float *)b + at, VECTOR);
+}
+
+/* Where vector v of a strip begins in B. */
+INLINE size_t offset_of(int v, size_t b_panel) {
+    return (size_t)(v / PANEL_VECTORS) * b_panel + (size_t)(v % PANEL_VECTORS) * VECTOR;
+}
+
+/* rows, vectors and type are constants after inlining, so `sum` is rows * vectors registers. Rows of A are reached from
+ * every third row by an index register scaled by 1 and 2, which saves two of three pointers. */
+INLINE void tile_body(const tile *t, int rows, int vectors, mote_type type) {
+    vf sum[TILE_ROWS][MOST_VECTORS];
+    const float *group[(TILE_ROWS + 2) / 3];
+    UNROLL_BY(16)
+    for (int r = 0; r < rows; r++) {
+        if (r % 3 == 0) group[r / 3] = t->a + (size_t)r * t->a_row;
+        UNROLL_BY(16)
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = t->start ? v_load(t->start + (size_t)r * t->start_row + v * VECTOR, VECTOR) : v_set(0);
+    }
+    const size_t a_row = t->a_row, a_depth = t->a_depth, b_panel = t->b_panel, b_depth = t->b_depth;
+    const void *b = t->b;
+    size_t at = 0;
+    for (int k = t->depth; k > 0; k--, at += b_depth) {
+        if (rows < vectors) { /* few rows: keep their broadcasts and let each vector of weights pass by */
+            vf x[FEW_ROWS];
+            UNROLL_BY(16)
+            for (int r = 0; r < rows; r++) x[r] = v_set(group[r / 3][(size_t)(r % 3) * a_row]);
+            UNROLL_BY(16)
+            for (int v = 0; v < vectors; v++) {
+                vf weights = load_weights(type, b, at + offset_of(v, b_panel));
+                UNROLL_BY(16)
+                for (int r = 0; r < rows; r++) sum[r][v] = v_fma(x[r], weights, sum[r][v]);
+            }
+        } else {
+            vf weights[MOST_VECTORS];
+            UNROLL_BY(16)
+            for (int v = 0; v < vectors; v++) weights[v] = load_weights(type, b, at + offset_of(v, b_panel));
+            UNROLL_BY(16)
+            for (int r = 0; r < rows; r++) {
+                vf x = v_set(group[r / 3][(size_t)(r % 3) * a_row]);
+                UNROLL_BY(16)
+                for (int v = 0; v < vectors; v++) sum[r][v] = v_fma(x, weights[v], sum[r][v]);
+            }
+        }
+        UNROLL_BY(16)
+        for (int g = 0; g < (rows + 2) / 3; g++) group[g] += a_depth;
+    }
+    float *c = t->c;
+    const size_t c_row = t->c_row;
+    UNROLL_BY(16)
+    for (int r = 0; r < rows; r++) {
+        UNROLL_BY(16)
+        for (int v = 0; v < vectors; v++) v_store(c + (size_t)r * c_row + v * VECTOR, sum[r][v], VECTOR);
+    }
+}
+
+#define DEFINE_TILE(type, rows, panels)                                                                                \
+    static void tile_##type##_##rows##_##panels(const tile *t) {                                                       \
+        tile_body(t, rows, panels * PANEL_VECTORS, MOTE_TYPE_##type);                                                  \
+    }
+#define TILE_ENTRY(type, rows, panels) [MOTE_TYPE_##type][rows][panels] = tile_##type##_##rows##_##panels,
+
+TILES_FEW(DEFINE_TILE, F32)
+TILES_FEW(DEFINE_TILE, F16)
+TILES_FEW(DEFINE_TILE, BF16)
+TILES_MANY(DEFINE_TILE)
+
+typedef void (*tile_function)(const tile *t);
+static const tile_function tiles[MOTE_N_TYPES][TILE_ROWS + 1][MOST_VECTORS / PANEL_VECTORS + 1] = {
+    TILES_FEW(TILE_ENTRY, F32) TILES_FEW(TILE_ENTRY, F16) TILES_FEW(TILE_ENTRY, BF16) TILES_MANY(TILE_ENTRY)};
+
+/* A block of rows and depth of one product. */
+typedef struct {
+    const mote_gemm *g;
+    mote_type type;
+    int row, rows, depth_from, depth;
+    const float *start; /* of row 0, column 0; NULL: zero */
+    size_t start_row;
+} block;
+
+/* The first `columns` of some panels, `depth` deep, as floats: [depth][panels * 16], padded with zeros. */
+static void copy_block(mote_type type, const void *b, size_t b_panel, size_t b_depth, int depth, int panels, int columns,
+                       float *out) {
+    const size_t weight_bytes = type == MOTE_TYPE_F32 ? sizeof(float) : sizeof(uint16_t);
+    for (int k = 0; k < depth; k++) {
+        /* Rows of a wide matrix lie in pages of their own, where the hardware does not look ahead. */
+        if (k + COPY_AHEAD < depth) __builtin_prefetch((const char *)b + (size_t)(k + COPY_AHEAD) * b_depth * weight_bytes);
+        for (int column = 0; column < panels * MOTE_PANEL; column += VECTOR, out += VECTOR) {
+            size_t at = (size_t)k * b_depth + (size_t)(column / MOTE_PANEL) * b_panel + (size_t)(column % MOTE_PANEL);
+            int count = columns - column < VECTOR ? columns - column : VECTOR;
+            if (count == VECTOR) {
+                v_store(out, load_weights(type, b, at), VECTOR);
+            } else if (type == MOTE_TYPE_F32) {
+                v_store(out, count > 0 ? v_load((const float *)b + at, count) : v_set(0), VECTOR);
+            } else {
+                uint16_t part[VECTOR] = {0};
+                for (int i = 0; i < count; i++) part[i] = ((const uint16_t *)b)[at + (size_t)i];
+                v_store(out, type == MOTE_TYPE_F16 ? v_load_f16(part) : v_load_bf16(part), VECTOR);
+            }
+        }
+    }
+}
+
+/* A tile whose columns end inside its panel: computed in a whole panel of its own. */
+static void run_narrow_tile(const tile *t, tile_function run, int rows, int columns) {
+    float whole[TILE_ROWS * MOTE_PANEL];
+    tile inside = *t;
+    inside.c = whole;
+    inside.c_row = MOTE_PANEL;
+    if (t->start) {
+        for (int r = 0; r < rows; r++) {
+            for (int j = 0; j < MOTE_PANEL; j++)
+                whole[r * MOTE_PANEL + j] = j < columns ? t->start[(size_t)r * t->start_row + (size_t)j] : 0;
+        }
+        inside.start = whole;
+        inside.start_row = MOTE_PANEL;
+    }
+    run(&inside);
+    for (int r = 0; r < rows; r++) memcpy(t->c + (size_t)r * t->c_row, whole + r * MOTE_PANEL, (size_t)columns * sizeof(float));
+}
+
+/* All row tiles of a block for one strip of panels; t comes with B and the depth filled in. */
+static void run_rows(const block *at, tile *t, mote_type type, int column, int panels, int columns) {
+    const mote_gemm *g = at->g;
+    int n_tiles = (at->rows + TILE_ROWS - 1) / TILE_ROWS;
+    for (int i = 0, done = 0; i < n_tiles; i++) {
+        int next = (int)((int64_t)at->rows * (i + 1) / n_tiles), rows = next - done;
+        size_t row = (size_t)(at->row + done);
+        t->a = g->a + row * g->a_row + (size_t)at->depth_from * g->a_depth;
+        t->a_row = g->a_row;
+        t->a_depth = g->a_depth;
+        t->c = g->c + row * g->c_row + (size_t)column;
+        t->c_row = g->c_row;
+        t->start = at->start ? at->start + row * at->start_row + (size_t)column : NULL;
+        t->start_row = at->start_row;
+        tile_function run = tiles[type][rows][panels];
+        if (columns == panels * MOTE_PANEL) run(t);
+        else run_narrow_tile(t, run, rows, columns);
+        done = next;
+    }
+}
+
+/* One strip of a block. B is used in place where tiles can read it, else through a buffer on the stack. */
+static void run_strip(const block *at, int column, int panels) {
+    const mote_gemm *g = at->g;
+    int columns = g->columns - column < panels * MOTE_PANEL ? g->columns - column : panels * MOTE_PANEL;
+    bool floats = at->type == MOTE_TYPE_F32;
+    bool copy = columns < panels * MOTE_PANEL || (!floats && at->rows > FEW_ROWS) ||
+                (floats && g->b_depth != MOTE_PANEL && at->rows >= COPY_ROWS);
+    size_t weight_bytes = floats ? sizeof(float) : sizeof(uint16_t);
+    size_t first = (size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)at->depth_from * g->b_depth;
+    const char *b = (const char *)g->b + first * weight_bytes;
+    if (!copy) {
+        tile t = {.depth = at->depth, .b = b, .b_panel = g->b_panel, .b_depth = g->b_depth};
+        run_rows(at, &t, at->type, column, panels, columns);
+        return;
+    }
+    float buffer[BLOCK_FLOATS] __attribute__((aligned(64)));
+    block part = *at;
+    int width = panels * MOTE_PANEL, left = at->depth;
+    do { /* more than once only where few rows take the whole depth as one block */
+        part.depth = left < BLOCK_FLOATS / width ? left : BLOCK_FLOATS / width;
+        copy_block(at->type, b, g->b_panel, g->b_depth, part.depth, panels, columns, buffer);
+        tile t = {.depth = part.depth, .b = buffer, .b_panel = MOTE_PANEL, .b_depth = (size_t)width};
+        run_rows(&part, &t, MOTE_TYPE_F32, column, panels, columns);
+        part.start = g->c;
+        part.start_row = g->c_row;
+        part.depth_from += part.depth;
+        b += (size_t)part.depth * g->b_depth * weight_bytes;
+        left -= part.depth;
+    } while (left > 0);
+}
+
+static void run_block(const block *at) {
+    static const int few_rows_panels[FEW_ROWS] = FEW_ROWS_PANELS;
+    const int widest = at->rows <= FEW_ROWS ? few_rows_panels[at->rows - 1] : TILE_PANELS;
+    const int whole = at->g->columns / MOTE_PANEL; /* panels */
+    int panel = 0;
+    for (int width = widest; panel < whole; panel += width) {
+        while (width > whole - panel) width /= 2;
+        run_strip(at, panel * MOTE_PANEL, width);
+    }
+    if (whole * MOTE_PANEL < at->g->columns) run_strip(at, whole * MOTE_PANEL, 1);
+}
+
+static int blocks_of(int n, int most) { return n <= most ? 1 : (n + most - 1) / most; }
+
+static void gemm(const mote_gemm *g, mote_type type) {
+    block at = {.g = g, .type = type, .start = g->start, .start_row = g->start_row};
+    if (g->rows <= 0 || g->columns <= 0) return;
+    if (g->bias && !g->start) {
+        at.start = g->bias;
+        at.start_row = 0;
+    } else if (g->bias) {
+        for (int row = 0; row < g->rows; row++) {
+            for (int column = 0; column < g->columns; column++)
+                g->c[(size_t)row * g->c_row + (size_t)column] =
+                    g->start[(size_t)row * g->start_row + (size_t)column] + g->bias[column];
+        }
+        at.start = g->c;
+        at.start_row = g->c_row;
+    }
+    const float *start = at.start;
+    const size_t start_row = at.start_row;
+    /* One tile of rows reads B once: blocks of its depth would gain nothing. */
+    int row_blocks = blocks_of(g->rows, ROW_BLOCK), depth_blocks = g->rows <= FEW_ROWS ? 1 : blocks_of(g->depth, BLOCK_DEPTH);
+    for (int i = 0; i < row_blocks; i++) {
+        at.row = (int)((int64_t)g->rows * i / row_blocks);
+        at.rows = (int)((int64_t)g->rows * (i + 1) / row_blocks) - at.row;
+        for (int j = 0; j < depth_blocks; j++) {
+            at.depth_from = (int)((int64_t)g->depth * j / depth_blocks);
+            at.depth = (int)((int64_t)g->depth * (j + 1) / depth_blocks) - at.depth_from;
+            at.start = j ? g->c : start;
+            at.start_row = j ? g->c_row : start_row;
+            run_block(&at);
+        }
+    }
+}
+
+static void gemm_f32(const mote_gemm *g) { gemm(g, MOTE_TYPE_F32); }
+static void gemm_f16(const mote_gemm *g) { gemm(g, MOTE_TYPE_F16); }
+static void gemm_bf16(const mote_gemm *g) { gemm(g, MOTE_TYPE_BF16); }
+
+/* Squares of VECTOR rows and depths go through a transpose in registers. */
+static void pack_f32(const void *w, size_t w_row, int n, int k, void *panels) {
+    float *out = panels;
+    for (int panel = 0; panel < n; panel += MOTE_PANEL, out += (size_t)k * MOTE_PANEL) {
+        for (int from = 0; from < MOTE_PANEL; from += VECTOR) {
+            const float *rows = (const float *)w + (size_t)(panel + from) * w_row;
+            int present = n - panel - from;
+            for (int depth = 0; depth < k; depth += VECTOR) {
+                int count = k - depth < VECTOR ? k - depth : VECTOR;
+                vf square[VECTOR];
+                UNROLL_BY(16)
+                for (int r = 0; r < VECTOR; r++)
+                    square[r] = r < present ? v_load(rows + (size_t)r * w_row + depth, count) : v_set(0);
+                v_transpose(square);
+                for (int i = 0; i < count; i++) v_store(out + (size_t)(depth + i) * MOTE_PANEL + from, square[i], VECTOR);
+            }
+        }
+    }
+}
+
+static void fill_gemm(mote_kernels *table) {
+    table->gemm[MOTE_TYPE_F32] = gemm_f32;
+    table->gemm[MOTE_TYPE_F16] = gemm_f16;
+    table->gemm[MOTE_TYPE_BF16] = gemm_bf16;
+    table->pack[MOTE_TYPE_F32] = pack_f32;
+}

@@ -1,0 +1,23 @@
+/* The products in AVX2 (with FMA and F16C): the shared bodies over its vector words. */
+#include "kernels/instruction_sets.h"
+
+#ifdef MOTE_HAS_X86_KERNELS
+#include <immintrin.h>
+#include <string.h>
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+#include "kernels/vector_avx2.h"
+
+#include "kernels/gemm.inc.h"
+
+void mote_kernels_fill_gemm_avx2(mote_kernels *table) { fill_gemm(table); }
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+#endif

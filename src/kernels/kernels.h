@@ -1,0 +1,114 @@
+/* The kernel table: every inner loop of mote behind one struct of function pointers. The scalar reference fills every slot
+ * first; each instruction set then overwrites the slots it has (kernels_avx2.c, ...), by a CPU mask the tests can set.
+ *
+ * One summation order. A product sums its depth in ascending order in one chain of fused multiply-adds per output, started
+ * from the initial value, whatever the number of rows and in every instruction set: so a token has the same bits alone and
+ * in a batch, and all gemm slots agree bit for bit. Reductions along a row (norms, softmax, cross-entropy) keep one order
+ * per instruction set that depends on the row's length only.
+ *
+ * Pointers need no alignment beyond their element's. Inputs and outputs do not overlap unless a comment allows it. */
+#ifndef MOTE_KERNELS_KERNELS_H
+#define MOTE_KERNELS_KERNELS_H
+
+#include "base/real.h"
+#include "base/status.h"
+#include "quant/types.h"
+
+enum { MOTE_PANEL = 16 }; /* columns of a packed panel, in every instruction set */
+
+/* C[rows, columns] = start + bias + A[rows, depth] B[depth, columns], all strides in elements.
+ * B comes in panels of 16 columns: element (k, n) is b[(n / 16) * b_panel + k * b_depth + n % 16]. A packed weight has
+ * b_panel = depth * 16 and b_depth = 16; a plain row-major B has b_panel = 16 and b_depth = its row length.
+ * Only A and B that exist are read: a last panel of fewer than 16 columns is not read past `columns`. */
+typedef struct {
+    int rows, columns, depth;
+    const mote_real *a;
+    size_t a_row, a_depth; /* A^T is a matter of exchanging them */
+    const void *b;         /* of the slot's weight type */
+    size_t b_panel, b_depth;
+    mote_real *c;
+    size_t c_row;
+    const mote_real *start; /* [rows, columns] with stride start_row, may equal c; NULL: zero */
+    size_t start_row;
+    const mote_real *bias; /* [columns], added to start before the sum; NULL: none */
+} mote_gemm;
+
+typedef enum { MOTE_ACTIVATION_SILU, MOTE_ACTIVATION_GELU, MOTE_N_ACTIVATIONS } mote_activation; /* GELU: the tanh form */
+
+typedef struct {
+    mote_real lr, beta1, beta2, epsilon, weight_decay;
+    mote_real correction1, correction2; /* 1 / (1 - beta^t) */
+    mote_real gradient_scale;           /* clipping */
+} mote_adamw;
+
+typedef struct {
+    const char *name; /* "scalar", "avx2", "avx512", "neon": the widest set that fills a slot */
+
+    /* ---- products */
+    void (*gemm[MOTE_N_TYPES])(const mote_gemm *g); /* by type of B */
+    /* Row-major W[n, k] (row stride in elements) -> panels [ceil(n / 16)][k][16], missing columns zero. */
+    void (*pack[MOTE_N_TYPES])(const void *w, size_t w_row, int n, int k, void *panels);
+
+    /* ---- norms, one row of n; y may equal x. eps inside the root. */
+    mote_real (*rms_norm)(const mote_real *x, const mote_real *gain, int n, mote_real epsilon, mote_real *y); /* -> 1/rms */
+    /* dx (+)= gradient for y = x * rms_inverse * gain (Zhang, Sennrich 2019). add: accumulate into dx. */
+    void (*rms_norm_backward)(const mote_real *dy, const mote_real *x, const mote_real *gain, mote_real rms_inverse, int n,
+                              mote_real *dx, bool add);
+    /* bias may be NULL. stats receives mean and 1/deviation. */
+    void (*layer_norm)(const mote_real *x, const mote_real *gain, const mote_real *bias, int n, mote_real epsilon,
+                       mote_real *y, mote_real stats[2]);
+    void (*layer_norm_backward)(const mote_real *dy, const mote_real *x, const mote_real *gain, const mote_real stats[2],
+                                int n, mote_real *dx, bool add);
+    /* dgain[i] += dy[i] * (x[i] - mean) * inverse; one row's share of a gain's gradient (mean 0 for RMSNorm). */
+    void (*norm_gain_backward)(const mote_real *dy, const mote_real *x, mote_real mean, mote_real inverse, int n,
+                               mote_real *dgain);
+
+    /* ---- attention, one row of n scores */
+    /* scores -> probabilities of scale * scores, in place; returns log(sum(exp(scale * scores))). n >= 1. */
+    mote_real (*softmax)(mote_real *scores, int n, mote_real scale);
+    /* scores -> exp(scale * scores - log_sum), in place: the probabilities once more, for backward. */
+    void (*softmax_again)(mote_real *scores, int n, mote_real scale, mote_real log_sum);
+    /* dp -> scale * p * (dp - delta), in place: the gradient of the unscaled scores. */
+    void (*softmax_backward)(const mote_real *p, mote_real *dp, int n, mote_real scale, mote_real delta);
+    /* Rotates pairs of one head: y[a], y[b] = x[a] cos - x[b] sin, x[a] sin + x[b] cos; y may equal x. Pairs are (2i, 2i+1), or
+     * (i, i + head_dim/2) when halves. cosine_sine: [head_dim/2] pairs (cos, sin). backward: the inverse rotation. */
+    void (*rope)(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward, bool add,
+                 mote_real *y);
+
+    /* ---- elementwise, n values; outputs may equal inputs */
+    void (*activate[MOTE_N_ACTIVATIONS])(const mote_real *x, mote_real *y, size_t n);
+    void (*activate_backward[MOTE_N_ACTIVATIONS])(const mote_real *x, const mote_real *dy, mote_real *dx, size_t n, bool add);
+    void (*gate[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, mote_real *y, size_t n); /* f(gate) * up */
+    void (*gate_backward[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, const mote_real *dy,
+                                              mote_real *dgate, mote_real *dup, size_t n); /* written, not added */
+    void (*add)(const mote_real *x, mote_real *y, size_t n);                       /* y += x */
+    void (*add_scaled)(mote_real scale, const mote_real *x, mote_real *y, size_t n); /* y += scale x, fused */
+    void (*scale)(mote_real scale, mote_real *x, size_t n);
+    double (*dot)(const mote_real *x, const mote_real *y, size_t n);               /* in double, fixed order */
+
+    /* ---- loss: one row of n logits. Returns -log softmax(logits)[target]; with gradient, logits become
+     * scale * (softmax - onehot). *correct: the target is the first of the largest. */
+    double (*cross_entropy)(mote_real *logits, int n, int target, mote_real scale, bool gradient, bool *correct);
+
+    /* ---- optimizers, one pass over n weights */
+    /* AdamW (Loshchilov, Hutter 2019): decay applies to the weight before the step, as in PyTorch. */
+    void (*adamw)(const mote_adamw *o, const mote_real *gradient, mote_real *m, mote_real *v, mote_real *weight, size_t n);
+    /* momentum = beta momentum + scale g; weight -= lr (momentum + decay weight) */
+    void (*sgd)(mote_real lr, mote_real beta, mote_real scale, mote_real weight_decay, const mote_real *gradient,
+                mote_real *momentum, mote_real *weight, size_t n);
+} mote_kernels;
+
+/* The table in use: that of mote_cpu_detect() unless mote_cpu_restrict said less. */
+const mote_kernels *mote_kernels_get(void);
+/* Fills a table for any mask; bits that this processor lacks are left out. Tests compare tables so. */
+void mote_kernels_fill(mote_kernels *table, unsigned mask);
+
+/* One function per instruction set; each overwrites the slots it has. */
+void mote_kernels_fill_scalar(mote_kernels *table);
+void mote_kernels_fill_avx2(mote_kernels *table);
+void mote_kernels_fill_avx512(mote_kernels *table);
+void mote_kernels_fill_neon(mote_kernels *table);
+
+static inline size_t mote_packed_values(int n, int k) { return (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL) * MOTE_PANEL * (size_t)k; }
+
+#endif

@@ -1,0 +1,12 @@
+/* The NEON table. Where the instruction set does not exist the scalar slots stay. */
+#include "kernels/instruction_sets.h"
+
+void mote_kernels_fill_neon(mote_kernels *table) {
+#ifdef MOTE_HAS_NEON_KERNELS
+    table->name = "neon";
+    mote_kernels_fill_gemm_neon(table);
+    mote_kernels_fill_rows_neon(table);
+#else
+    (void)table;
+#endif
+}

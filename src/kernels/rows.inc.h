@@ -1,0 +1,142 @@
+/* Norms, attention rows and the loss over the words of a vector_*.h; rows_scalar.c has the formulas and their sources. Sums
+ * run in VECTOR lanes that are added in a fixed order at the end: the result depends on the row's length only. */
+
+static float rms_norm(const float *x, const float *gain, int n, float epsilon, float *y) {
+    vf squares = v_set(0);
+    EACH_VECTOR(int, n, vf v = v_load(x + i, count); squares = v_fma(v, v, squares););
+    float inverse = 1 / sqrtf(v_sum(squares) / (float)n + epsilon);
+    vf scale = v_set(inverse);
+    EACH_VECTOR(int, n, v_store(y + i, v_mul(v_mul(v_load(x + i, count), scale), v_load(gain + i, count)), count););
+    return inverse;
+}
+
+/* dx = value, or dx += value. */
+INLINE void put(float *dx, vf value, int count, bool add) {
+    v_store(dx, add ? v_add(v_load(dx, count), value) : value, count);
+}
+
+static void rms_norm_backward(const float *dy, const float *x, const float *gain, float rms_inverse, int n, float *dx,
+                              bool add) {
+    vf along = v_set(0);
+    EACH_VECTOR(int, n, vf g = v_mul(v_load(dy + i, count), v_load(gain + i, count));
+                along = v_fma(g, v_load(x + i, count), along););
+    vf inverse = v_set(rms_inverse), shift = v_set(-(rms_inverse * rms_inverse * v_sum(along) / (float)n));
+    EACH_VECTOR(int, n, vf g = v_mul(v_load(dy + i, count), v_load(gain + i, count));
+                put(dx + i, v_mul(inverse, v_fma(v_load(x + i, count), shift, g)), count, add););
+}
+
+static void layer_norm(const float *x, const float *gain, const float *bias, int n, float epsilon, float *y, float stats[2]) {
+    vf sum = v_set(0), squares = v_set(0);
+    EACH_VECTOR(int, n, sum = v_add(sum, v_load(x + i, count)););
+    stats[0] = v_sum(sum) / (float)n;
+    vf mean = v_set(stats[0]);
+    EACH_VECTOR(int, n, vf v = v_keep(v_sub(v_load(x + i, count), mean), 0, count); squares = v_fma(v, v, squares););
+    stats[1] = 1 / sqrtf(v_sum(squares) / (float)n + epsilon);
+    vf scale = v_set(stats[1]);
+    EACH_VECTOR(int, n, vf v = v_mul(v_sub(v_load(x + i, count), mean), scale); vf g = v_load(gain + i, count);
+                v_store(y + i, bias ? v_fma(v, g, v_load(bias + i, count)) : v_mul(v, g), count););
+}
+
+static void layer_norm_backward(const float *dy, const float *x, const float *gain, const float stats[2], int n, float *dx,
+                                bool add) {
+    vf mean = v_set(stats[0]), inverse = v_set(stats[1]), sum = v_set(0), along = v_set(0);
+    /* Lanes beyond the row hold g = 0, so that their normal value does not count. */
+    EACH_VECTOR(int, n, vf g = v_mul(v_load(dy + i, count), v_load(gain + i, count)); sum = v_add(sum, g);
+                along = v_fma(g, v_mul(v_sub(v_load(x + i, count), mean), inverse), along););
+    vf g_mean = v_set(v_sum(sum) / (float)n), slope = v_set(-(v_sum(along) / (float)n));
+    EACH_VECTOR(int, n, vf g = v_mul(v_load(dy + i, count), v_load(gain + i, count));
+                vf normal = v_mul(v_sub(v_load(x + i, count), mean), inverse);
+                put(dx + i, v_mul(inverse, v_fma(normal, slope, v_sub(g, g_mean))), count, add););
+}
+
+static void norm_gain_backward(const float *dy, const float *x, float mean, float inverse, int n, float *dgain) {
+    vf center = v_set(mean), scale = v_set(inverse);
+    EACH_VECTOR(int, n, vf normal = v_mul(v_sub(v_load(x + i, count), center), scale);
+                v_store(dgain + i, v_fma(v_load(dy + i, count), normal, v_load(dgain + i, count)), count););
+}
+
+static float softmax(float *scores, int n, float scale) {
+    vf factor = v_set(scale), most = v_set(-INFINITY), sum = v_set(0);
+    EACH_VECTOR(int, n, most = v_max(most, v_keep(v_mul(factor, v_load(scores + i, count)), -INFINITY, count)););
+    float largest = v_largest(most);
+    vf shift = v_set(-largest);
+    EACH_VECTOR(int, n, vf e = v_keep(v_exp(v_fma(factor, v_load(scores + i, count), shift)), 0, count);
+                sum = v_add(sum, e); v_store(scores + i, e, count););
+    float total = v_sum(sum);
+    vf inverse = v_set(1 / total);
+    EACH_VECTOR(int, n, v_store(scores + i, v_mul(v_load(scores + i, count), inverse), count););
+    return (float)((double)largest + log((double)total));
+}
+
+static void softmax_again(float *scores, int n, float scale, float log_sum) {
+    vf factor = v_set(scale), shift = v_set(-log_sum);
+    EACH_VECTOR(int, n, v_store(scores + i, v_exp(v_fma(factor, v_load(scores + i, count), shift)), count););
+}
+
+static void softmax_backward(const float *p, float *dp, int n, float scale, float delta) {
+    vf factor = v_set(scale), shift = v_set(delta);
+    EACH_VECTOR(int, n, vf d = v_sub(v_load(dp + i, count), shift);
+                v_store(dp + i, v_mul(v_mul(factor, v_load(p + i, count)), d), count););
+}
+
+/* Neighbours: with s = (-sin, sin) in each pair, y = x cos + swapped(x) s. */
+static void rope_neighbours(const float *x, const float *cosine_sine, int head_dim, bool backward, bool add, float *y) {
+    vf sign = backward ? v_set_pair(1, -1) : v_set_pair(-1, 1);
+    EACH_VECTOR(int, head_dim, vf turn = v_load(cosine_sine + i, count); vf v = v_load(x + i, count);
+                vf side = v_mul(v_swap_pairs(v), v_mul(v_odds_twice(turn), sign));
+                put(y + i, v_fma(v, v_evens_twice(turn), side), count, add););
+}
+
+static void rope_halves(const float *x, const float *cosine_sine, int half, bool backward, bool add, float *y) {
+    vf sign = v_set(backward ? -1.0f : 1.0f), minus = v_set(-1);
+    EACH_VECTOR(int, half, int beyond = 2 * count - VECTOR; vf cosine; vf sine; vf a = v_load(x + i, count);
+                vf b = v_load(x + half + i, count); vf low = v_load(cosine_sine + 2 * i, beyond >= 0 ? VECTOR : 2 * count);
+                vf high = beyond > 0 ? v_load(cosine_sine + 2 * i + VECTOR, beyond) : minus;
+                v_split_pairs(low, high, &cosine, &sine); sine = v_mul(sine, sign);
+                put(y + i, v_fma(a, cosine, v_mul(b, v_mul(sine, minus))), count, add);
+                put(y + half + i, v_fma(b, cosine, v_mul(a, sine)), count, add););
+}
+
+static void rope(const float *x, const float *cosine_sine, int head_dim, bool halves, bool backward, bool add, float *y) {
+    if (halves) rope_halves(x, cosine_sine, head_dim / 2, backward, add, y);
+    else rope_neighbours(x, cosine_sine, head_dim / 2 * 2, backward, add, y);
+}
+
+static float largest_of(const float *x, int n) {
+    vf most = v_set(-INFINITY);
+    EACH_VECTOR(int, n, most = v_max(most, v_keep(v_load(x + i, count), -INFINITY, count)););
+    return v_largest(most);
+}
+
+static double cross_entropy(float *logits, int n, int target, float scale, bool gradient, bool *correct) {
+    float wanted = logits[target], before = largest_of(logits, target), after = largest_of(logits + target, n - target);
+    float largest = before > after ? before : after;
+    *correct = wanted >= after && (target == 0 || wanted > before);
+    vf shift = v_set(largest), sum = v_set(0);
+    if (gradient) {
+        EACH_VECTOR(int, n, vf e = v_keep(v_exp(v_sub(v_load(logits + i, count), shift)), 0, count); sum = v_add(sum, e);
+                    v_store(logits + i, e, count););
+    } else {
+        EACH_VECTOR(int, n, sum = v_add(sum, v_keep(v_exp(v_sub(v_load(logits + i, count), shift)), 0, count)););
+    }
+    double total = (double)v_sum(sum);
+    if (gradient) {
+        vf share = v_set((float)((double)scale / total));
+        EACH_VECTOR(int, n, v_store(logits + i, v_mul(v_load(logits + i, count), share), count););
+        logits[target] -= scale;
+    }
+    return log(total) + (double)largest - (double)wanted;
+}
+
+static void fill_rows(mote_kernels *table) {
+    table->rms_norm = rms_norm;
+    table->rms_norm_backward = rms_norm_backward;
+    table->layer_norm = layer_norm;
+    table->layer_norm_backward = layer_norm_backward;
+    table->norm_gain_backward = norm_gain_backward;
+    table->softmax = softmax;
+    table->softmax_again = softmax_again;
+    table->softmax_backward = softmax_backward;
+    table->rope = rope;
+    table->cross_entropy = cross_entropy;
+}

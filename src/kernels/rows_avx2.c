@@ -1,0 +1,30 @@
+/* Rows, elementwise kernels and optimizers in AVX2 (with FMA and F16C): the shared bodies over its vector words. */
+#include "kernels/instruction_sets.h"
+
+#ifdef MOTE_HAS_X86_KERNELS
+#include <immintrin.h>
+
+#include "kernels/formulas.h"
+
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,f16c")
+#endif
+
+#include "kernels/vector_avx2.h"
+
+#include "kernels/vector_math.inc.h"
+
+#include "kernels/elementwise.inc.h"
+#include "kernels/rows.inc.h"
+
+void mote_kernels_fill_rows_avx2(mote_kernels *table) {
+    fill_rows(table);
+    fill_elementwise(table);
+}
+
+#ifdef __clang__
+#pragma clang attribute pop
+#endif
+#endif

@@ -1,0 +1,125 @@
+/* Norms, attention rows and the loss in plain C. Sums along a row are kept in double: the reference should be nearer to the
+ * truth than what is tested against it. */
+#include "kernels/formulas.h"
+#include "kernels/scalar.h"
+
+static mote_real rms_norm_scalar(const mote_real *x, const mote_real *gain, int n, mote_real epsilon, mote_real *y) {
+    double squares = 0;
+    for (int i = 0; i < n; i++) squares += (double)x[i] * (double)x[i];
+    mote_real inverse = (mote_real)(1 / sqrt(squares / n + (double)epsilon));
+    for (int i = 0; i < n; i++) y[i] = x[i] * inverse * gain[i];
+    return inverse;
+}
+
+/* y_i = x_i r g_i with r = (mean x^2 + eps)^-1/2, so dx_i = r (g_i dy_i - x_i r^2 mean(g dy x)). */
+static void rms_norm_backward_scalar(const mote_real *dy, const mote_real *x, const mote_real *gain, mote_real rms_inverse,
+                                     int n, mote_real *dx, bool add) {
+    double along = 0;
+    for (int i = 0; i < n; i++) along += (double)dy[i] * (double)gain[i] * (double)x[i];
+    mote_real shift = (mote_real)((double)rms_inverse * (double)rms_inverse * along / n);
+    for (int i = 0; i < n; i++) {
+        mote_real gradient = rms_inverse * (dy[i] * gain[i] - x[i] * shift);
+        dx[i] = add ? dx[i] + gradient : gradient;
+    }
+}
+
+static void layer_norm_scalar(const mote_real *x, const mote_real *gain, const mote_real *bias, int n, mote_real epsilon,
+                              mote_real *y, mote_real stats[2]) {
+    double sum = 0, squares = 0;
+    for (int i = 0; i < n; i++) sum += (double)x[i];
+    double mean = sum / n;
+    for (int i = 0; i < n; i++) squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+    stats[0] = (mote_real)mean;
+    stats[1] = (mote_real)(1 / sqrt(squares / n + (double)epsilon));
+    for (int i = 0; i < n; i++) {
+        mote_real normal = (x[i] - stats[0]) * stats[1];
+        y[i] = bias ? mote_fused(normal, gain[i], bias[i]) : normal * gain[i];
+    }
+}
+
+/* With h = (x - mean) / deviation: dx = (g dy - mean(g dy) - h mean(g dy h)) / deviation. */
+static void layer_norm_backward_scalar(const mote_real *dy, const mote_real *x, const mote_real *gain,
+                                       const mote_real stats[2], int n, mote_real *dx, bool add) {
+    double sum = 0, along = 0;
+    for (int i = 0; i < n; i++) {
+        double gradient = (double)dy[i] * (double)gain[i];
+        sum += gradient;
+        along += gradient * ((double)x[i] - (double)stats[0]) * (double)stats[1];
+    }
+    mote_real mean = (mote_real)(sum / n), slope = (mote_real)(along / n);
+    for (int i = 0; i < n; i++) {
+        mote_real normal = (x[i] - stats[0]) * stats[1];
+        mote_real gradient = stats[1] * (dy[i] * gain[i] - mean - normal * slope);
+        dx[i] = add ? dx[i] + gradient : gradient;
+    }
+}
+
+static void norm_gain_backward_scalar(const mote_real *dy, const mote_real *x, mote_real mean, mote_real inverse, int n,
+                                      mote_real *dgain) {
+    for (int i = 0; i < n; i++) dgain[i] = mote_fused(dy[i], (x[i] - mean) * inverse, dgain[i]);
+}
+
+static mote_real softmax_scalar(mote_real *scores, int n, mote_real scale) {
+    mote_real largest = scale * scores[0];
+    for (int i = 1; i < n; i++) largest = scale * scores[i] > largest ? scale * scores[i] : largest;
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        scores[i] = mote_exp(mote_fused(scale, scores[i], -largest));
+        sum += (double)scores[i];
+    }
+    mote_real inverse = (mote_real)(1 / sum);
+    for (int i = 0; i < n; i++) scores[i] *= inverse;
+    return (mote_real)((double)largest + log(sum));
+}
+
+static void softmax_again_scalar(mote_real *scores, int n, mote_real scale, mote_real log_sum) {
+    for (int i = 0; i < n; i++) scores[i] = mote_exp(mote_fused(scale, scores[i], -log_sum));
+}
+
+static void softmax_backward_scalar(const mote_real *p, mote_real *dp, int n, mote_real scale, mote_real delta) {
+    for (int i = 0; i < n; i++) dp[i] = scale * p[i] * (dp[i] - delta);
+}
+
+static void rope_scalar(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward, bool add,
+                        mote_real *y) {
+    for (int i = 0; i < head_dim / 2; i++) {
+        int first = halves ? i : 2 * i, second = halves ? i + head_dim / 2 : 2 * i + 1;
+        mote_real cosine = cosine_sine[2 * i], sine = backward ? -cosine_sine[2 * i + 1] : cosine_sine[2 * i + 1];
+        mote_real a = mote_fused(x[first], cosine, x[second] * -sine);
+        mote_real b = mote_fused(x[second], cosine, x[first] * sine);
+        y[first] = add ? y[first] + a : a;
+        y[second] = add ? y[second] + b : b;
+    }
+}
+
+static double cross_entropy_scalar(mote_real *logits, int n, int target, mote_real scale, bool gradient, bool *correct) {
+    int best = 0;
+    for (int i = 1; i < n; i++) best = logits[i] > logits[best] ? i : best;
+    mote_real largest = logits[best], wanted = logits[target];
+    *correct = best == target && wanted == wanted;
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        mote_real e = mote_exp(logits[i] - largest);
+        if (gradient) logits[i] = e;
+        sum += (double)e;
+    }
+    if (gradient) {
+        mote_real share = (mote_real)((double)scale / sum);
+        for (int i = 0; i < n; i++) logits[i] *= share;
+        logits[target] -= scale;
+    }
+    return log(sum) + (double)largest - (double)wanted;
+}
+
+void mote_kernels_fill_rows_scalar(mote_kernels *table) {
+    table->rms_norm = rms_norm_scalar;
+    table->rms_norm_backward = rms_norm_backward_scalar;
+    table->layer_norm = layer_norm_scalar;
+    table->layer_norm_backward = layer_norm_backward_scalar;
+    table->norm_gain_backward = norm_gain_backward_scalar;
+    table->softmax = softmax_scalar;
+    table->softmax_again = softmax_again_scalar;
+    table->softmax_backward = softmax_backward_scalar;
+    table->rope = rope_scalar;
+    table->cross_entropy = cross_entropy_scalar;
+}

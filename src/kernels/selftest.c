@@ -1,0 +1,186 @@
+/* The self-test of an installed library: each slot in use against the scalar reference, on one small piece of random data
+ * with tails. It finds a miscompiled or misdetected instruction set in milliseconds; tests/check_kernels.c is the thorough
+ * version. Products must agree bit for bit, the rest within 1e-4 of the values' size. */
+#include <math.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "kernels/kernels.h"
+
+enum { VALUES = 333, ROWS = 7, COLUMNS = 21, DEPTH = 15, HEAD = 22, TARGET = 5 };
+
+/* What a slot works on: every run changes some of it, and all of it is compared. */
+typedef struct {
+    mote_real x[VALUES], y[VALUES], z[VALUES], w[VALUES];
+    mote_real panels[2 * MOTE_PANEL * DEPTH];
+    double number;
+} work;
+
+static const mote_real tenth = (mote_real)0.1;
+
+static void gemm_with(const mote_kernels *k, work *v, mote_type type) {
+    uint16_t halves[VALUES];
+    for (int i = 0; i < VALUES; i++) {
+        float weight = (float)v->y[i];
+        halves[i] = type == MOTE_TYPE_F16 ? mote_f32_to_f16(weight) : mote_f32_to_bf16(weight);
+    }
+    mote_gemm g = {.rows = ROWS, .columns = COLUMNS, .depth = DEPTH, .a = v->x, .a_row = DEPTH, .a_depth = 1, .b = halves,
+                   .b_panel = MOTE_PANEL, .b_depth = COLUMNS, .c = v->z, .c_row = COLUMNS, .bias = v->w};
+    if (type == MOTE_TYPE_F32) g.b = v->y;
+    k->gemm[type](&g);
+}
+static void run_gemm_f32(const mote_kernels *k, work *v) { gemm_with(k, v, MOTE_TYPE_F32); }
+static void run_gemm_f16(const mote_kernels *k, work *v) { gemm_with(k, v, MOTE_TYPE_F16); }
+static void run_gemm_bf16(const mote_kernels *k, work *v) { gemm_with(k, v, MOTE_TYPE_BF16); }
+static void run_pack_f32(const mote_kernels *k, work *v) { k->pack[MOTE_TYPE_F32](v->x, DEPTH, COLUMNS, DEPTH, v->panels); }
+static void pack_halves(const mote_kernels *k, work *v, mote_type type) {
+    uint16_t rows[COLUMNS * DEPTH], packed[2 * MOTE_PANEL * DEPTH];
+    for (int i = 0; i < COLUMNS * DEPTH; i++) rows[i] = (uint16_t)i;
+    k->pack[type](rows, DEPTH, COLUMNS, DEPTH, packed);
+    for (int i = 0; i < 2 * MOTE_PANEL * DEPTH; i++) v->panels[i] = packed[i];
+}
+static void run_pack_f16(const mote_kernels *k, work *v) { pack_halves(k, v, MOTE_TYPE_F16); }
+static void run_pack_bf16(const mote_kernels *k, work *v) { pack_halves(k, v, MOTE_TYPE_BF16); }
+
+static void run_rms_norm(const mote_kernels *k, work *v) { v->number = (double)k->rms_norm(v->x, v->y, VALUES, tenth, v->z); }
+static void run_rms_norm_backward(const mote_kernels *k, work *v) {
+    k->rms_norm_backward(v->w, v->x, v->y, 2, VALUES, v->z, true);
+}
+static void run_layer_norm(const mote_kernels *k, work *v) {
+    mote_real stats[2];
+    k->layer_norm(v->x, v->y, v->w, VALUES, tenth, v->z, stats);
+    v->number = (double)stats[0] + (double)stats[1];
+}
+static void run_layer_norm_backward(const mote_kernels *k, work *v) {
+    const mote_real stats[2] = {tenth, 2};
+    k->layer_norm_backward(v->w, v->x, v->y, stats, VALUES, v->z, false);
+}
+static void run_norm_gain_backward(const mote_kernels *k, work *v) { k->norm_gain_backward(v->x, v->y, tenth, 2, VALUES, v->z); }
+static void run_softmax(const mote_kernels *k, work *v) { v->number = (double)k->softmax(v->x, VALUES, 3); }
+static void run_softmax_again(const mote_kernels *k, work *v) { k->softmax_again(v->x, VALUES, 3, 2); }
+static void run_softmax_backward(const mote_kernels *k, work *v) { k->softmax_backward(v->x, v->y, VALUES, 3, tenth); }
+static void run_rope(const mote_kernels *k, work *v) {
+    k->rope(v->x, v->y, HEAD, false, false, true, v->z);
+    k->rope(v->x, v->y, HEAD, true, true, false, v->w);
+}
+
+static void run_silu(const mote_kernels *k, work *v) { k->activate[MOTE_ACTIVATION_SILU](v->x, v->z, VALUES); }
+static void run_gelu(const mote_kernels *k, work *v) { k->activate[MOTE_ACTIVATION_GELU](v->x, v->z, VALUES); }
+static void run_silu_backward(const mote_kernels *k, work *v) {
+    k->activate_backward[MOTE_ACTIVATION_SILU](v->x, v->y, v->z, VALUES, true);
+}
+static void run_gelu_backward(const mote_kernels *k, work *v) {
+    k->activate_backward[MOTE_ACTIVATION_GELU](v->x, v->y, v->z, VALUES, false);
+}
+static void run_gate_silu(const mote_kernels *k, work *v) { k->gate[MOTE_ACTIVATION_SILU](v->x, v->y, v->z, VALUES); }
+static void run_gate_gelu(const mote_kernels *k, work *v) { k->gate[MOTE_ACTIVATION_GELU](v->x, v->y, v->z, VALUES); }
+static void run_gate_backward_silu(const mote_kernels *k, work *v) {
+    k->gate_backward[MOTE_ACTIVATION_SILU](v->x, v->y, v->z, v->z, v->w, VALUES);
+}
+static void run_gate_backward_gelu(const mote_kernels *k, work *v) {
+    k->gate_backward[MOTE_ACTIVATION_GELU](v->x, v->y, v->z, v->z, v->w, VALUES);
+}
+static void run_add(const mote_kernels *k, work *v) { k->add(v->x, v->y, VALUES); }
+static void run_add_scaled(const mote_kernels *k, work *v) { k->add_scaled(3, v->x, v->y, VALUES); }
+static void run_scale(const mote_kernels *k, work *v) { k->scale(3, v->x, VALUES); }
+static void run_dot(const mote_kernels *k, work *v) { v->number = k->dot(v->x, v->y, VALUES); }
+
+static void run_cross_entropy(const mote_kernels *k, work *v) {
+    bool correct;
+    v->number = k->cross_entropy(v->x, VALUES, TARGET, tenth, true, &correct) + (correct ? 100 : 0);
+}
+static void run_adamw(const mote_kernels *k, work *v) {
+    const mote_adamw o = {tenth, 1 - tenth, 1 - tenth, tenth, tenth, 2, 2, 1};
+    for (int i = 0; i < VALUES; i++) v->z[i] *= v->z[i]; /* second moments */
+    k->adamw(&o, v->x, v->y, v->z, v->w, VALUES);
+}
+static void run_sgd(const mote_kernels *k, work *v) { k->sgd(tenth, 1 - tenth, 2, tenth, v->x, v->y, v->z, VALUES); }
+
+static const struct {
+    const char *name;
+    void (*run)(const mote_kernels *k, work *v);
+    bool exact;
+} slots[] = {
+    {"gemm f32", run_gemm_f32, true},
+    {"gemm f16", run_gemm_f16, true},
+    {"gemm bf16", run_gemm_bf16, true},
+    {"pack f32", run_pack_f32, true},
+    {"pack f16", run_pack_f16, true},
+    {"pack bf16", run_pack_bf16, true},
+    {"rms_norm", run_rms_norm, false},
+    {"rms_norm_backward", run_rms_norm_backward, false},
+    {"layer_norm", run_layer_norm, false},
+    {"layer_norm_backward", run_layer_norm_backward, false},
+    {"norm_gain_backward", run_norm_gain_backward, true},
+    {"softmax", run_softmax, false},
+    {"softmax_again", run_softmax_again, false},
+    {"softmax_backward", run_softmax_backward, true},
+    {"rope", run_rope, true},
+    {"activate silu", run_silu, false},
+    {"activate gelu", run_gelu, false},
+    {"activate_backward silu", run_silu_backward, false},
+    {"activate_backward gelu", run_gelu_backward, false},
+    {"gate silu", run_gate_silu, false},
+    {"gate gelu", run_gate_gelu, false},
+    {"gate_backward silu", run_gate_backward_silu, false},
+    {"gate_backward gelu", run_gate_backward_gelu, false},
+    {"add", run_add, true},
+    {"add_scaled", run_add_scaled, true},
+    {"scale", run_scale, true},
+    {"dot", run_dot, false},
+    {"cross_entropy", run_cross_entropy, false},
+    {"adamw", run_adamw, true},
+    {"sgd", run_sgd, true},
+};
+_Static_assert(sizeof slots / sizeof *slots == (sizeof(mote_kernels) - offsetof(mote_kernels, gemm)) / sizeof(void (*)(void)),
+               "each slot has a self-test");
+
+static void fill_values(work *v) {
+    memset(v, 0, sizeof *v);
+    uint32_t state = 12345;
+    mote_real *arrays[] = {v->x, v->y, v->z, v->w};
+    for (int i = 0; i < 4 * VALUES; i++) {
+        state = state * 1664525u + 1013904223u;
+        arrays[i / VALUES][i % VALUES] = (mote_real)(state >> 8) * (mote_real)0x1p-22 - 2;
+    }
+}
+
+/* The largest difference, relative to the value or to 1; infinite where one is NaN and the other is not. */
+static double difference(const mote_real *expected, const mote_real *got, size_t n, double largest) {
+    for (size_t i = 0; i < n; i++) {
+        if (memcmp(expected + i, got + i, sizeof *got) == 0) continue;
+        double size = fabs((double)expected[i]), apart = fabs((double)expected[i] - (double)got[i]) / (size > 1 ? size : 1);
+        largest = apart <= largest ? largest : apart == apart ? apart : INFINITY;
+    }
+    return largest;
+}
+
+mote_status mote_kernels_selftest(char **report, mote_error *error) {
+    mote_kernels reference;
+    const mote_kernels *used = mote_kernels_get();
+    mote_kernels_fill(&reference, 0);
+    mote_buffer text = {0};
+    const char *first_wrong = NULL;
+    mote_buffer_print(&text, "%-24s %-8s %s\n", "kernel", "set", "largest difference from scalar");
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        work expected, got;
+        fill_values(&expected);
+        fill_values(&got);
+        slots[i].run(&reference, &expected);
+        slots[i].run(used, &got);
+        double apart = difference(expected.panels, got.panels, 2 * MOTE_PANEL * DEPTH, 0);
+        apart = difference(expected.x, got.x, VALUES, apart);
+        apart = difference(expected.y, got.y, VALUES, apart);
+        apart = difference(expected.z, got.z, VALUES, apart);
+        apart = difference(expected.w, got.w, VALUES, apart);
+        double numbers = fabs(expected.number - got.number);
+        if (!(numbers <= apart)) apart = numbers == numbers ? numbers : INFINITY;
+        bool right = apart <= (slots[i].exact ? 0 : 1e-4);
+        if (!right && !first_wrong) first_wrong = slots[i].name;
+        mote_buffer_print(&text, "%-24s %-8s %.1e %s\n", slots[i].name, used->name, apart, right ? "ok" : "WRONG");
+    }
+    mote_status status = mote_buffer_finish(&text, report, error);
+    if (status || !first_wrong) return status;
+    mote_fail(error, MOTE_FAILED, "kernel %s of the %s set differs from the scalar reference", first_wrong, used->name);
+    return mote_hint(error, MOTE_FAILED, "restrict the instruction sets with mote_cpu_restrict, and report this processor");
+}

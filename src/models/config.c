@@ -1,0 +1,103 @@
+/* The shape of a model: defaults, and every range and divisibility that a program relies on. */
+#include <string.h>
+
+#include "models/model.h"
+
+static const mote_family_info *const families[] = {
+    [MOTE_FAMILY_LLAMA] = &mote_family_llama,
+    [MOTE_FAMILY_GPT2] = &mote_family_gpt2,
+};
+enum { N_FAMILIES = sizeof families / sizeof *families };
+
+const mote_family_info *mote_family_get(mote_family family) { return (unsigned)family < N_FAMILIES ? families[family] : NULL; }
+
+const char *mote_family_name(mote_family family) {
+    const mote_family_info *info = mote_family_get(family);
+    return info ? info->name : "unknown";
+}
+
+mote_config mote_config_default(mote_family family) {
+    mote_config c = {.struct_bytes = sizeof c, .family = family, .tied = true};
+    c.bias = family == MOTE_FAMILY_GPT2;
+    return c;
+}
+
+/* Heads of about 32 columns: the smallest that keep attention's products at full width. */
+static int default_heads(int dim) {
+    for (int heads = dim / 32; heads > 1; heads--)
+        if (dim % heads == 0 && dim / heads % 2 == 0) return heads;
+    return 1;
+}
+
+mote_status mote_config_complete(mote_config *c, mote_error *error) {
+    const mote_family_info *family = mote_family_get(c->family);
+    if (!family) return mote_fail(error, MOTE_USAGE, "unknown model family %d", (int)c->family);
+    if (c->dim <= 0) c->dim = 128;
+    if (c->dim > MOTE_MOST_DIM) return mote_fail(error, MOTE_USAGE, "the width %d is over %d", c->dim, MOTE_MOST_DIM);
+    if (c->layers <= 0) c->layers = 4;
+    if (c->context <= 0) c->context = 256;
+    if (c->heads <= 0) c->heads = c->head_dim > 0 ? (c->dim / c->head_dim > 0 ? c->dim / c->head_dim : 1) : default_heads(c->dim);
+    if (c->kv_heads <= 0) c->kv_heads = c->heads;
+    if (c->head_dim <= 0) {
+        if (c->dim % c->heads)
+            return mote_fail(error, MOTE_USAGE, "the width %d cannot be shared out to %d heads", c->dim, c->heads);
+        c->head_dim = c->dim / c->heads;
+    }
+    if (c->window < 0) c->window = 0;
+    if (!(c->norm_epsilon > 0)) c->norm_epsilon = 1e-5f;
+    if (!(c->rope_base > 0)) c->rope_base = 10000;
+    family->complete(c);
+    return mote_config_check(c, error);
+}
+
+static mote_status check_range(const char *what, int value, int low, int high, mote_error *error) {
+    if (value >= low && value <= high) return MOTE_OK;
+    return mote_fail(error, MOTE_USAGE, "%s is %d, but must be between %d and %d", what, value, low, high);
+}
+
+mote_status mote_config_check(const mote_config *c, mote_error *error) {
+    const mote_family_info *family = mote_family_get(c->family);
+    if (!family) return mote_fail(error, MOTE_USAGE, "unknown model family %d", (int)c->family);
+    const struct { const char *what; int value, low, high; } range[] = {
+        {"the vocabulary", c->vocab, 1, MOTE_MOST_VOCAB},
+        {"the context", c->context, 1, MOTE_MOST_CONTEXT},
+        {"the width", c->dim, 1, MOTE_MOST_DIM},
+        {"the number of layers", c->layers, 1, MOTE_MOST_LAYERS},
+        {"the number of heads", c->heads, 1, MOTE_MOST_DIM},
+        {"the number of key-value heads", c->kv_heads, 1, c->heads > 0 ? c->heads : 1},
+        {"the head size", c->head_dim, 1, MOTE_MOST_DIM},
+        {"the hidden width", c->hidden, 1, 8 * MOTE_MOST_DIM},
+        {"the sliding window", c->window, 0, MOTE_MOST_CONTEXT},
+    };
+    for (size_t i = 0; i < sizeof range / sizeof *range; i++) {
+        mote_status status = check_range(range[i].what, range[i].value, range[i].low, range[i].high, error);
+        if (status != MOTE_OK) return status;
+    }
+    if (c->heads % c->kv_heads)
+        return mote_fail(error, MOTE_USAGE, "the %d heads cannot share %d key-value heads evenly", c->heads, c->kv_heads);
+    if ((int64_t)c->heads * c->head_dim > MOTE_MOST_DIM)
+        return mote_fail(error, MOTE_USAGE, "%d heads of %d columns are over %d", c->heads, c->head_dim, MOTE_MOST_DIM);
+    if (!(c->norm_epsilon > 0 && c->norm_epsilon < 1))
+        return mote_fail(error, MOTE_USAGE, "the norm's epsilon %g must be between 0 and 1", (double)c->norm_epsilon);
+    if (!(c->rope_base >= 1 && c->rope_base <= 1e9f))
+        return mote_fail(error, MOTE_USAGE, "the rotary base %g must be between 1 and 1e9", (double)c->rope_base);
+    return family->check(c, error);
+}
+
+uint64_t mote_config_parameters(const mote_config *config) {
+    mote_config c = *config;
+    mote_program *program;
+    uint64_t sum = 0;
+    if (mote_config_complete(&c, NULL) != MOTE_OK || mote_program_build(&c, &program, NULL) != MOTE_OK) return 0;
+    for (int i = 0; i < program->n_tensors; i++) {
+        const mote_tensor *t = &program->tensors[i];
+        if (t->role == MOTE_ROLE_WEIGHT) sum += (uint64_t)t->rows * (uint64_t)t->cols;
+    }
+    mote_program_destroy(program);
+    return sum;
+}
+
+const char *mote_type_name(mote_type type) {
+    const mote_type_info *info = mote_type_get(type);
+    return info ? info->name : "unknown";
+}

@@ -1,0 +1,158 @@
+/* A model's life: its program from its config, its weights, their panels. */
+#include <string.h>
+
+#include "base/random.h"
+#include "models/model.h"
+#include "ops/ops.h"
+#include "text/tokenizer.h"
+
+mote_status mote_program_build_training(const mote_config *config, float dropout, mote_program **program, mote_error *error) {
+    *program = NULL;
+    mote_status status = mote_config_check(config, error);
+    if (status != MOTE_OK) return status;
+    mote_builder b;
+    mote_builder_init(&b);
+    if (b.status == MOTE_OK) {
+        b.program->vocab = config->vocab;
+        b.program->context = config->context;
+        mote_family_get(config->family)->build(config, dropout, &b);
+    }
+    status = mote_builder_finish(&b, program, error);
+    if (status == MOTE_OK) status = mote_program_check(*program, error);
+    if (status != MOTE_OK) {
+        mote_program_destroy(*program);
+        *program = NULL;
+    }
+    return status;
+}
+
+mote_status mote_program_build(const mote_config *config, mote_program **program, mote_error *error) {
+    return mote_program_build_training(config, 0, program, error);
+}
+
+/* One arena for all weights, each at a multiple of 64 bytes. */
+static mote_status own_weights(mote_model *m, mote_error *error) {
+    const mote_program *p = m->program;
+    size_t total = 64;
+    for (int i = 0; i < p->n_tensors; i++) {
+        size_t bytes, rows = (size_t)p->tensors[i].rows;
+        if (p->tensors[i].role != MOTE_ROLE_WEIGHT) continue;
+        if (!mote_multiply(rows * sizeof(mote_real), (size_t)p->tensors[i].cols, &bytes) || !mote_add(total, bytes + 64, &total))
+            return mote_fail_memory(error, "the weights of this model", SIZE_MAX);
+    }
+    char *at = m->arena = mote_allocate_zero(1, total);
+    if (!at) return mote_fail_memory(error, "the weights of this model", total);
+    for (int i = 0; i < p->n_tensors; i++) {
+        if (p->tensors[i].role != MOTE_ROLE_WEIGHT) continue;
+        m->weight[i] = at;
+        at += ((size_t)p->tensors[i].rows * (size_t)p->tensors[i].cols * sizeof(mote_real) + 63) / 64 * 64;
+    }
+    return MOTE_OK;
+}
+
+mote_status mote_model_allocate(const mote_config *config, bool own, mote_model **model, mote_error *error) {
+    *model = NULL;
+    mote_model *m = mote_allocate_zero(1, sizeof *m);
+    if (!m) return mote_fail_memory(error, "a model", sizeof *m);
+    m->config = *config;
+    mote_status status = mote_config_complete(&m->config, error);
+    if (status == MOTE_OK) status = mote_program_build(&m->config, &m->program, error);
+    if (status != MOTE_OK) goto done;
+    size_t n = (size_t)m->program->n_tensors + 1;
+    m->weight = mote_allocate_zero(n, sizeof *m->weight);
+    m->packed = mote_allocate_zero(n, sizeof *m->packed);
+    if (!m->weight || !m->packed) status = mote_fail_memory(error, "a model", n * sizeof *m->weight);
+    else if (own) status = own_weights(m, error);
+done:
+    if (status == MOTE_OK) *model = m;
+    else mote_model_close(m);
+    return status;
+}
+
+mote_status mote_model_create(const mote_config *config, const mote_tokenizer *tokenizer, uint64_t seed, mote_model **model,
+                              mote_error *error) {
+    mote_config c = *config;
+    *model = NULL;
+    if (tokenizer && c.vocab <= 0) c.vocab = mote_tokenizer_vocab(tokenizer);
+    if (tokenizer && c.vocab != mote_tokenizer_vocab(tokenizer))
+        return mote_fail(error, MOTE_USAGE, "the vocabulary %d is not the tokenizer's %d", c.vocab, mote_tokenizer_vocab(tokenizer));
+    mote_model *m;
+    mote_status status = mote_model_allocate(&c, true, &m, error);
+    if (status != MOTE_OK) return status;
+    for (int i = 0; i < m->program->n_tensors; i++) {
+        const mote_tensor *t = &m->program->tensors[i];
+        if (t->role != MOTE_ROLE_WEIGHT) continue;
+        mote_random random; /* a stream of its own, so that a tensor's start does not depend on those before it */
+        mote_random_seed(&random, mote_hash64(seed + (uint64_t)i));
+        mote_real *w = m->weight[i];
+        size_t values = (size_t)t->rows * (size_t)t->cols;
+        for (size_t j = 0; j < values; j++)
+            w[j] = (mote_real)(t->start.mean + (t->start.deviation > 0 ? t->start.deviation * mote_random_normal(&random) : 0));
+    }
+    if (tokenizer) status = mote_tokenizer_copy(tokenizer, &m->tokenizer, error);
+    if (status == MOTE_OK) *model = m;
+    else mote_model_close(m);
+    return status;
+}
+
+void mote_model_close(mote_model *m) {
+    if (!m) return;
+    for (int i = 0; m->program && m->packed && i < m->program->n_tensors; i++) mote_release(m->packed[i]);
+    mote_release(m->packed);
+    mote_release(m->weight);
+    mote_release(m->arena);
+    mote_map_close(&m->map);
+    mote_program_destroy(m->program);
+    mote_tokenizer_destroy(m->tokenizer);
+    mote_release(m->tokenizer_problem);
+    mote_release(m->name);
+    mote_release(m);
+}
+
+/* Panels for the weight of a product. */
+static mote_status pack_matrix(mote_model *m, mote_tensor_id id, mote_error *error) {
+    const mote_tensor *t = &m->program->tensors[id];
+    if (m->packed[id]) return MOTE_OK;
+    size_t bytes = mote_packed_bytes(t->type, t->rows, t->cols);
+    m->packed[id] = mote_allocate(bytes);
+    if (!m->packed[id]) return mote_fail_memory(error, "the packed weights", bytes);
+    mote_kernels_get()->pack[t->type](m->weight[id], (size_t)t->cols, t->rows, t->cols, m->packed[id]);
+    return MOTE_OK;
+}
+
+/* Gains and biases are read as f32, whatever the file has. */
+static mote_status convert_vector(mote_model *m, mote_tensor_id id, mote_error *error) {
+    const mote_tensor *t = id == MOTE_NONE ? NULL : &m->program->tensors[id];
+    if (!t || t->role != MOTE_ROLE_WEIGHT || t->rows != 1 || t->type == MOTE_TYPE_F32 || m->packed[id]) return MOTE_OK;
+    size_t cols = (size_t)t->cols;
+    float *values = mote_allocate(cols * sizeof *values);
+    mote_real *copy = m->packed[id] = mote_allocate(cols * sizeof *copy);
+    if (values && copy) {
+        mote_type_get(t->type)->to_f32(m->weight[id], values, cols);
+        for (size_t i = 0; i < cols; i++) copy[i] = values[i];
+    }
+    mote_release(values);
+    return values && copy ? MOTE_OK : mote_fail_memory(error, t->name, cols * sizeof *values);
+}
+
+mote_status mote_model_pack(mote_model *m, mote_error *error) {
+    mote_status status = MOTE_OK;
+    for (int i = 0; i < m->program->n_ops && status == MOTE_OK; i++) {
+        const mote_op *op = &m->program->ops[i];
+        if (op->kind == MOTE_OP_LINEAR || op->kind == MOTE_OP_HEAD) status = pack_matrix(m, op->in[1], error);
+        if (op->kind == MOTE_OP_LINEAR && status == MOTE_OK) status = convert_vector(m, op->in[2], error);
+        for (int j = 1; j < 3 && op->kind == MOTE_OP_NORM && status == MOTE_OK; j++) status = convert_vector(m, op->in[j], error);
+    }
+    return status;
+}
+
+mote_config mote_model_config(const mote_model *model) { return model->config; }
+const mote_tokenizer *mote_model_tokenizer(const mote_model *model) { return model->tokenizer; }
+
+mote_status mote_model_set_name(mote_model *model, const char *name, mote_error *error) {
+    char *copy = mote_copy_string(name);
+    if (!copy) return mote_fail_memory(error, "the model's name", strlen(name));
+    mote_release(model->name);
+    model->name = copy;
+    return MOTE_OK;
+}

@@ -1,0 +1,44 @@
+/* A model: a config, the program built from it, its weights and its tokenizer. Immutable once shared with sessions. */
+#ifndef MOTE_MODELS_MODEL_H
+#define MOTE_MODELS_MODEL_H
+
+#include "base/files.h"
+#include "program/program.h"
+
+struct mote_model {
+    mote_config config;
+    mote_program *program;
+    void **weight;  /* by tensor id: row-major data of the tensor's type; NULL for what is not a weight */
+    void **packed;  /* by tensor id: panels of a linear op's weight, made by mote_model_pack; NULL: none yet */
+    void *arena;    /* memory the weights lie in when they are the model's own; NULL: in `map` */
+    mote_map map;
+    mote_tokenizer *tokenizer; /* owned; NULL: none */
+    char *tokenizer_problem;   /* owned; why the tokenizer of a file of others is not used; NULL: it is, or there is none */
+    char *name;                /* general.name; NULL: none */
+};
+
+/* One architecture: a config -> a program. A new one is one file and one line in the list in model.c. */
+typedef struct {
+    const char *name; /* "llama" */
+    void (*complete)(mote_config *config); /* fills what is 0 or negative */
+    mote_status (*check)(const mote_config *config, mote_error *error); /* what only this family asks for */
+    void (*build)(const mote_config *config, float dropout, mote_builder *b);
+} mote_family_info;
+extern const mote_family_info mote_family_llama, mote_family_gpt2;
+const mote_family_info *mote_family_get(mote_family family);
+
+mote_status mote_config_check(const mote_config *config, mote_error *error); /* ranges and divisibility, overflow-safe */
+mote_status mote_program_build(const mote_config *config, mote_program **program, mote_error *error);
+/* With dropout ops where dropout > 0. Its weights have the ids of the plain program's. */
+mote_status mote_program_build_training(const mote_config *config, float dropout, mote_program **program, mote_error *error);
+
+/* A model with its program and, if `own`, zeroed f32 weights in one arena; without, weight[] is NULL for the caller to set.
+ * The config is completed and checked. */
+mote_status mote_model_allocate(const mote_config *config, bool own, mote_model **model, mote_error *error);
+/* Packs the weights of linear and head ops into panels where that is not done; called by sessions and trainers. */
+mote_status mote_model_pack(mote_model *model, mote_error *error);
+
+/* Largest values accepted from outside. */
+enum { MOTE_MOST_LAYERS = 512, MOTE_MOST_DIM = 65536, MOTE_MOST_VOCAB = 4194304, MOTE_MOST_CONTEXT = 1048576 };
+
+#endif

@@ -1,0 +1,250 @@
+/* Causal attention with grouped queries (Vaswani et al. 2017; Ainslie et al. 2023), optionally in a sliding window.
+ *
+ * Keys and values first go to the state: keys in panels of 16 positions [position / 16][head_dim][16], values row by row
+ * [position][head_dim], each (slot, kv head) by itself. So scores and their weighted sum are plain products, and a query
+ * sums over the keys in ascending order whether it comes alone or in a tile. Training uses the state for one op at a time. */
+#include "ops/attention.h"
+
+enum { QUERIES = 48 }; /* rows of a tile of queries: four tiles of the 12-row micro-kernel */
+
+static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
+    int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, n = op->as.attention.head_dim;
+    bool ok = heads > 0 && kv_heads > 0 && heads % kv_heads == 0 && n > 0 && op->as.attention.window >= 0;
+    for (int i = 0; i < 3; i++) ok = ok && mote_is_activation(p, op->in[i]);
+    for (int i = 0; i < 2; i++) ok = ok && op->out[i] >= 0;
+    for (int i = 3; i < 5; i++) ok = ok && op->in[i] >= 0 && p->tensors[op->in[i]].role == MOTE_ROLE_STATE;
+    if (ok) {
+        ok = op->as.attention.q_column + heads * n <= p->tensors[op->in[0]].cols &&
+             op->as.attention.k_column + kv_heads * n <= p->tensors[op->in[1]].cols &&
+             op->as.attention.v_column + kv_heads * n <= p->tensors[op->in[2]].cols &&
+             p->tensors[op->in[3]].cols == kv_heads * n && p->tensors[op->in[4]].cols == kv_heads * n &&
+             p->tensors[op->out[0]].cols == heads * n && p->tensors[op->out[1]].cols == heads;
+    }
+    return mote_op_expect(p, op, ok, "queries, keys, values, states and heads do not fit each other", error);
+}
+
+/* The state of one (slot, kv head): [state_context, head_dim] values in either layout. */
+mote_real *mote_attention_state(const mote_exec *x, const mote_op *op, int input, int slot, int kv_head) {
+    size_t values = (size_t)x->state_context * (size_t)op->as.attention.head_dim;
+    return x->value[op->in[input]] + ((size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head) * values;
+}
+
+void mote_attention_store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
+    int n = op->as.attention.head_dim;
+    mote_real *keys = mote_attention_state(x, op, 3, s->slot, kv_head);
+    mote_real *values = mote_attention_state(x, op, 4, s->slot, kv_head);
+    int first = x->private_state ? 0 : s->position;
+    for (int r = s->begin; r < s->end; r++) {
+        int position = first + r - s->begin;
+        const mote_real *k = mote_value(x, op->in[1], r) + op->as.attention.k_column + kv_head * n;
+        const mote_real *v = mote_value(x, op->in[2], r) + op->as.attention.v_column + kv_head * n;
+        mote_real *panel = keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL + position % MOTE_PANEL;
+        for (int i = 0; i < n; i++) panel[i * MOTE_PANEL] = k[i];
+        memcpy(values + (size_t)position * (size_t)n, v, (size_t)n * sizeof *v);
+    }
+}
+
+/* First key that the query at `position` sees. */
+static inline int first_key(const mote_op *op, int position) {
+    int window = op->as.attention.window;
+    return window > 0 && position >= window ? position - window + 1 : 0;
+}
+
+/* Scores of a tile of queries against keys [k0, k1), k0 a multiple of MOTE_PANEL, into scores [rows, width]. */
+static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows, const mote_real *keys, int k0, int k1, int n,
+                  mote_real *scores, int width) {
+    mote_gemm g = {
+        .rows = rows,
+        .columns = k1 - k0,
+        .depth = n,
+        .a = q,
+        .a_row = q_row,
+        .a_depth = 1,
+        .b = keys + (size_t)k0 * (size_t)n,
+        .b_panel = (size_t)n * MOTE_PANEL,
+        .b_depth = MOTE_PANEL,
+        .c = scores,
+        .c_row = (size_t)width,
+    };
+    x->kernels->gemm[MOTE_TYPE_F32](&g);
+}
+
+/* One tile of queries of one head: rows [begin, end) of the batch. */
+static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s, int head, int begin, int end, mote_real *scores) {
+    int n = op->as.attention.head_dim, kv_head = head / (op->as.attention.heads / op->as.attention.kv_heads);
+    int first = (x->private_state ? 0 : s->position) - s->begin; /* position of row r: first + r */
+    int k1 = first + end, k0 = first_key(op, first + begin) / MOTE_PANEL * MOTE_PANEL, width = k1 - k0;
+    const mote_real *keys = mote_attention_state(x, op, 3, s->slot, kv_head);
+    const mote_real *values = mote_attention_state(x, op, 4, s->slot, kv_head);
+    score(x, mote_value(x, op->in[0], begin) + op->as.attention.q_column + head * n, (size_t)mote_cols(x, op->in[0]), end - begin,
+          keys, k0, k1, n, scores, width);
+    for (int r = begin; r < end; r++) {
+        mote_real *row = scores + (size_t)(r - begin) * (size_t)width;
+        int low = first_key(op, first + r) - k0, high = first + r + 1 - k0;
+        memset(row, 0, (size_t)low * sizeof *row);
+        mote_value(x, op->out[1], r)[head] = x->kernels->softmax(row + low, high - low, op->as.attention.scale);
+        memset(row + high, 0, (size_t)(width - high) * sizeof *row);
+    }
+    mote_gemm g = {
+        .rows = end - begin,
+        .columns = n,
+        .depth = width,
+        .a = scores,
+        .a_row = (size_t)width,
+        .a_depth = 1,
+        .b = values + (size_t)k0 * (size_t)n,
+        .b_panel = MOTE_PANEL,
+        .b_depth = (size_t)n,
+        .c = mote_value(x, op->out[0], begin) + head * n,
+        .c_row = (size_t)mote_cols(x, op->out[0]),
+    };
+    x->kernels->gemm[MOTE_TYPE_F32](&g);
+}
+
+static int tiles_of(const mote_sequence *s) { return (s->end - s->begin + QUERIES - 1) / QUERIES; }
+
+static void forward(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w) {
+    (void)slice;
+    int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, tiles = 0;
+    for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;)
+        mote_attention_store(x, op, &x->sequence[part / kv_heads], part % kv_heads);
+    mote_phase_end(x, w);
+    for (int i = 0; i < x->n_sequences; i++) tiles += tiles_of(&x->sequence[i]);
+    int i = 0, before = 0; /* parts come in ascending order: the sequence of the last part is a good start */
+    for (int part; (part = mote_part(x, w, tiles * heads)) >= 0;) {
+        int tile = part / heads;
+        while (tile - before >= tiles_of(&x->sequence[i])) before += tiles_of(&x->sequence[i++]);
+        const mote_sequence *s = &x->sequence[i];
+        int begin = s->begin + (tile - before) * QUERIES, end = begin + QUERIES < s->end ? begin + QUERIES : s->end;
+        attend(x, op, s, part % heads, begin, end, x->scratch[w->thread]);
+    }
+    mote_phase_end(x, w);
+}
+
+typedef struct {
+    const mote_exec *x;
+    const mote_op *op;
+    const mote_sequence *s;
+    int kv_head, n;
+    mote_real *keys, *values;   /* packed panels: [position / 16][head_dim][16] */
+    mote_real *p, *ds;          /* [QUERIES, width] */
+    mote_real *dk, *dv;         /* into the gradients of the activations */
+    size_t k_row, v_row;        /* their row lengths */
+    const mote_real *k_plain;
+} backward_part;
+
+/* out[rows, n] (+)= a^T b over `depth` rows, or a b. */
+static void product(const mote_exec *x, int rows, int columns, int depth, const mote_real *a, size_t a_row, size_t a_depth,
+                    const mote_real *b, size_t b_row, mote_real *c, size_t c_row, bool add) {
+    mote_gemm g = {
+        .rows = rows, .columns = columns, .depth = depth, .a = a, .a_row = a_row, .a_depth = a_depth, .b = b,
+        .b_panel = MOTE_PANEL, .b_depth = b_row, .c = c, .c_row = c_row, .start = add ? c : NULL, .start_row = c_row,
+    };
+    x->kernels->gemm[MOTE_TYPE_F32](&g);
+}
+
+/* One tile of queries of one head: dq of the tile, and its share of dk and dv. */
+static void backward_tile(const backward_part *b, int head, int begin, int end) {
+    const mote_exec *x = b->x;
+    const mote_op *op = b->op;
+    int n = b->n, rows = end - begin, offset = b->s->begin; /* keys count from the sequence's first row */
+    int k0 = first_key(op, begin - offset) / MOTE_PANEL * MOTE_PANEL, k1 = end - offset, width = k1 - k0;
+    size_t q_row = (size_t)mote_cols(x, op->in[0]), y_row = (size_t)mote_cols(x, op->out[0]);
+    const mote_real *q = mote_value(x, op->in[0], begin) + op->as.attention.q_column + head * n;
+    mote_real *dq = mote_gradient(x, op->in[0], begin) + op->as.attention.q_column + head * n;
+    const mote_real *y = mote_value(x, op->out[0], begin) + head * n, *dy = mote_gradient(x, op->out[0], begin) + head * n;
+    score(x, q, q_row, rows, b->keys, k0, k1, n, b->p, width);
+    score(x, dy, y_row, rows, b->values, k0, k1, n, b->ds, width);
+    for (int r = 0; r < rows; r++) {
+        mote_real *p = b->p + (size_t)r * (size_t)width, *ds = b->ds + (size_t)r * (size_t)width;
+        int position = begin + r - offset, low = first_key(op, position) - k0, high = position + 1 - k0;
+        size_t before = (size_t)low * sizeof *p, after = (size_t)(width - high) * sizeof *p;
+        mote_real delta = (mote_real)x->kernels->dot(dy + (size_t)r * y_row, y + (size_t)r * y_row, (size_t)n);
+        x->kernels->softmax_again(p + low, high - low, op->as.attention.scale, mote_value(x, op->out[1], begin + r)[head]);
+        x->kernels->softmax_backward(p + low, ds + low, high - low, op->as.attention.scale, delta);
+        memset(p, 0, before);
+        memset(ds, 0, before);
+        memset(p + high, 0, after);
+        memset(ds + high, 0, after);
+    }
+    product(x, width, n, rows, b->p, 1, (size_t)width, dy, y_row, b->dv + (size_t)k0 * b->v_row, b->v_row, true);
+    product(x, rows, n, width, b->ds, (size_t)width, 1, b->k_plain + (size_t)k0 * b->k_row, b->k_row, dq, q_row, false);
+    product(x, width, n, rows, b->ds, 1, (size_t)width, q, q_row, b->dk + (size_t)k0 * b->k_row, b->k_row, true);
+}
+
+/* One (sequence, kv head): all its heads and tiles in order, so that dk and dv sum in one order. */
+static void backward_one(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head, mote_real *scratch) {
+    int n = op->as.attention.head_dim, length = s->end - s->begin, group = op->as.attention.heads / op->as.attention.kv_heads;
+    int k_column = op->as.attention.k_column + kv_head * n, v_column = op->as.attention.v_column + kv_head * n;
+    size_t packed = mote_packed_values(length, n);
+    backward_part b = {
+        .x = x, .op = op, .s = s, .kv_head = kv_head, .n = n,
+        .keys = scratch, .values = scratch + packed, .p = scratch + 2 * packed,
+        .ds = scratch + 2 * packed + (size_t)QUERIES * (size_t)length,
+        .dk = mote_gradient(x, op->in[1], s->begin) + k_column, .dv = mote_gradient(x, op->in[2], s->begin) + v_column,
+        .k_row = (size_t)mote_cols(x, op->in[1]), .v_row = (size_t)mote_cols(x, op->in[2]),
+        .k_plain = mote_value(x, op->in[1], s->begin) + k_column,
+    };
+    x->kernels->pack[MOTE_TYPE_F32](b.k_plain, b.k_row, length, n, b.keys);
+    x->kernels->pack[MOTE_TYPE_F32](mote_value(x, op->in[2], s->begin) + v_column, b.v_row, length, n, b.values);
+    for (int r = 0; r < length; r++) {
+        memset(b.dk + (size_t)r * b.k_row, 0, (size_t)n * sizeof *b.dk);
+        memset(b.dv + (size_t)r * b.v_row, 0, (size_t)n * sizeof *b.dv);
+    }
+    for (int head = kv_head * group; head < (kv_head + 1) * group; head++)
+        for (int begin = s->begin; begin < s->end; begin += QUERIES)
+            backward_tile(&b, head, begin, begin + QUERIES < s->end ? begin + QUERIES : s->end);
+}
+
+static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *slice, mote_worker *w) {
+    (void)adds, (void)slice;
+    int kv_heads = op->as.attention.kv_heads;
+    for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;)
+        backward_one(x, op, &x->sequence[part / kv_heads], part % kv_heads, x->scratch[w->thread]);
+    mote_phase_end(x, w);
+}
+
+static size_t scratch(const mote_exec *x, const mote_op *op) {
+    size_t context = (size_t)x->state_context, scores = (size_t)QUERIES * context;
+    return x->training ? 2 * scores + 2 * context * (size_t)op->as.attention.head_dim : scores;
+}
+
+static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
+    (void)p;
+    double keys = position + 1 - first_key(op, position), n = op->as.attention.head_dim;
+    return (mote_cost){.flops = op->as.attention.heads * keys * (4 * n + 5),
+                       .state_bytes = 2 * 4.0 * op->as.attention.kv_heads * keys * n};
+}
+
+static void example(mote_builder *b, int example) {
+    static const struct { int32_t heads, kv_heads, head_dim, window; } shape[] = {
+        {2, 2, 5, 0}, {4, 2, 16, 0}, {3, 1, 7, 4}, {2, 2, 6, 0}};
+    int heads = shape[example].heads, kv_heads = shape[example].kv_heads, n = shape[example].head_dim;
+    bool fused = example == 3; /* q, k, v in one activation, as GPT-2 has them */
+    b->program->context = 64;
+    mote_tensor_id q, k, v;
+    if (fused) q = k = v = mote_builder_input(b, (heads + 2 * kv_heads) * n, "qkv");
+    else q = mote_builder_input(b, heads * n, "q"), k = mote_builder_input(b, kv_heads * n, "k"), v = mote_builder_input(b, kv_heads * n, "v");
+    mote_tensor_id keys = mote_builder_state(b, kv_heads * n, "keys"), values = mote_builder_state(b, kv_heads * n, "values");
+    mote_tensor_id y = mote_builder_activation(b, heads * n, "y"), log_sums = mote_builder_activation(b, heads, "log_sums");
+    mote_op *op = mote_builder_op(b, MOTE_OP_ATTENTION);
+    op->in[0] = q;
+    op->in[1] = k;
+    op->in[2] = v;
+    op->in[3] = keys;
+    op->in[4] = values;
+    op->out[0] = y;
+    op->out[1] = log_sums;
+    op->as.attention.heads = heads;
+    op->as.attention.kv_heads = kv_heads;
+    op->as.attention.head_dim = n;
+    op->as.attention.window = shape[example].window;
+    op->as.attention.k_column = (fused ? heads * n : 0);
+    op->as.attention.v_column = (fused ? (heads + kv_heads) * n : 0);
+    op->as.attention.scale = 0.7f;
+}
+
+const mote_op_info mote_op_attention = {
+    .name = "attention", .backward_in = 1 | 2 | 4, .backward_out = 1 | 2, .check = check, .forward = forward,
+    .backward = backward, .cost = cost, .scratch = scratch, .n_examples = 4, .example = example,
+};

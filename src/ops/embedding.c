@@ -1,0 +1,122 @@
+/* x[r] = scale * table[token[r]] (+ positions[position[r]]). Tables may be of any weight type. */
+#include <string.h>
+
+#include "ops/ops.h"
+
+enum { WIDTH_PART = 16 };
+
+static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
+    bool ok = mote_is_weight(p, op->in[0], -1, -1) && op->out[0] >= 0;
+    if (ok) {
+        int cols = p->tensors[op->out[0]].cols;
+        ok = p->tensors[op->in[0]].cols == cols && p->tensors[op->in[0]].rows >= p->vocab;
+        if (op->in[1] != MOTE_NONE) ok = ok && mote_is_weight(p, op->in[1], -1, cols) && p->tensors[op->in[1]].rows >= p->context;
+    }
+    return mote_op_expect(p, op, ok, "tables must be [vocabulary, width] and [context, width]", error);
+}
+
+/* One row of a table, converted. */
+static void read_row(const mote_exec *x, mote_tensor_id id, int row, mote_real *out) {
+    const mote_tensor *t = mote_tensor_of(x->program, id);
+    size_t cols = (size_t)t->cols;
+    if (t->type == MOTE_TYPE_F32) {
+        memcpy(out, (const mote_real *)x->weight[id] + (size_t)row * cols, cols * sizeof *out);
+        return;
+    }
+    const mote_type_info *type = mote_type_get(t->type);
+    const char *source = (const char *)x->weight[id] + (size_t)row * mote_row_bytes(t->type, cols);
+    float values[256];
+    size_t step = sizeof values / sizeof *values; /* a multiple of every block size */
+    for (size_t i = 0; i < cols; i += step) {
+        size_t n = cols - i < step ? cols - i : step;
+        type->to_f32(source + mote_row_bytes(t->type, i), values, n);
+        for (size_t j = 0; j < n; j++) out[i + j] = values[j];
+    }
+}
+
+static void add_row(const mote_exec *x, mote_tensor_id id, int row, mote_real *y) {
+    const mote_tensor *t = mote_tensor_of(x->program, id);
+    size_t cols = (size_t)t->cols;
+    if (t->type == MOTE_TYPE_F32) {
+        x->kernels->add((const mote_real *)x->weight[id] + (size_t)row * cols, y, cols);
+        return;
+    }
+    const mote_type_info *type = mote_type_get(t->type);
+    const char *source = (const char *)x->weight[id] + (size_t)row * mote_row_bytes(t->type, cols);
+    float values[256];
+    size_t step = sizeof values / sizeof *values;
+    for (size_t i = 0; i < cols; i += step) {
+        size_t n = cols - i < step ? cols - i : step;
+        type->to_f32(source + mote_row_bytes(t->type, i), values, n);
+        for (size_t j = 0; j < n; j++) y[i + j] += values[j];
+    }
+}
+
+static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
+    (void)w;
+    size_t cols = (size_t)mote_cols(x, op->out[0]);
+    for (int r = s->row_begin; r < s->row_end; r++) {
+        mote_real *y = mote_value(x, op->out[0], r);
+        read_row(x, op->in[0], x->token[r], y);
+        if (op->as.embedding.scale != 1) x->kernels->scale(op->as.embedding.scale, y, cols);
+        if (op->in[1] != MOTE_NONE) add_row(x, op->in[1], x->position[r], y);
+    }
+}
+
+static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *s, mote_worker *w) {
+    (void)x, (void)op, (void)adds, (void)s, (void)w; /* no activation goes in */
+}
+
+/* Parts are blocks of columns: every part walks all rows in order, so the sums do not depend on the threads. */
+static int weight_parts(const mote_exec *x, const mote_op *op) {
+    return (mote_cols(x, op->out[0]) + WIDTH_PART - 1) / WIDTH_PART;
+}
+
+static void backward_weights(const mote_exec *x, const mote_op *op, int part, mote_worker *w) {
+    (void)w;
+    int cols = mote_cols(x, op->out[0]), begin = part * WIDTH_PART;
+    int end = begin + WIDTH_PART < cols ? begin + WIDTH_PART : cols;
+    mote_real scale = op->as.embedding.scale;
+    for (int r = 0; r < x->n_rows; r++) {
+        const mote_real *dy = mote_gradient(x, op->out[0], r);
+        mote_real *table = x->gradient[op->in[0]] + (size_t)x->token[r] * (size_t)cols;
+        for (int i = begin; i < end; i++) table[i] += scale * dy[i];
+    }
+    if (op->in[1] == MOTE_NONE) return;
+    for (int r = 0; r < x->n_rows; r++) {
+        const mote_real *dy = mote_gradient(x, op->out[0], r);
+        mote_real *table = x->gradient[op->in[1]] + (size_t)x->position[r] * (size_t)cols;
+        for (int i = begin; i < end; i++) table[i] += dy[i];
+    }
+}
+
+static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
+    (void)position;
+    mote_cost c = {0};
+    for (int i = 0; i < 2; i++) {
+        if (op->in[i] == MOTE_NONE) continue;
+        const mote_tensor *t = mote_tensor_of(p, op->in[i]);
+        c.weight_bytes += (double)mote_row_bytes(t->type, (size_t)t->cols);
+        if (i == 1) c.flops = t->cols;
+    }
+    return c;
+}
+
+static void example(mote_builder *b, int n) {
+    mote_start random = {0, 0.5f};
+    b->program->vocab = 11;
+    b->program->context = 16;
+    mote_tensor_id table = mote_builder_weight(b, 11, 21, random, false, "table");
+    mote_tensor_id positions = n == 1 ? mote_builder_weight(b, 16, 21, random, false, "positions") : MOTE_NONE;
+    mote_tensor_id y = mote_builder_activation(b, 21, "y");
+    mote_op *op = mote_builder_op(b, MOTE_OP_EMBEDDING);
+    op->in[0] = table;
+    op->in[1] = positions;
+    op->out[0] = y;
+    op->as.embedding.scale = n == 0 ? 1.5f : 1;
+}
+
+const mote_op_info mote_op_embedding = {
+    .name = "embedding", .row_wise = true, .check = check, .forward = forward, .backward = backward,
+    .weight_parts = weight_parts, .backward_weights = backward_weights, .cost = cost, .n_examples = 2, .example = example,
+};

@@ -1,0 +1,357 @@
+/* Runs a program: every thread walks the list and takes its share. A group of row-wise ops is done tile by tile, one tile
+ * through the whole group by one thread, so that what passes between the ops stays in its cache. With fewer rows than
+ * threads could share, the threads split the columns of the products instead. The results are the same bits either way. */
+#include <math.h>
+#include <string.h>
+
+#include "ops/ops.h"
+
+enum {
+    MOST_TILE = 96,                      /* rows of a tile: 8 tiles of the 12-row micro-kernel */
+    CHUNK_BYTES = 16 << 20,              /* logits of a chunk of the head */
+};
+
+/* ---- walking */
+
+static int tile_rows(const mote_exec *x, int threads) {
+    int rows = x->n_rows / (threads * 4); /* four tiles a thread even out what another process takes */
+    rows = (rows + 11) / 12 * 12;
+    return rows < 12 ? 12 : rows > MOST_TILE ? MOST_TILE : rows;
+}
+
+static mote_slice whole(const mote_exec *x, const mote_op *op, int begin, int end) {
+    mote_slice s = {begin, end, 0, op->out[0] == MOTE_NONE ? 0 : mote_cols(x, op->out[0])};
+    return s;
+}
+
+/* Few rows: the threads split columns where the op can, else thread 0 works alone. */
+static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker *w, int threads) {
+    for (int i = g->begin; i < g->end; i++) {
+        const mote_op *op = &x->program->ops[i];
+        const mote_op_info *info = mote_op_get(op->kind);
+        mote_slice s = whole(x, op, 0, x->n_rows);
+        bool split = info->splits_columns && s.column_end >= 2 * MOTE_PANEL;
+        if (split) {
+            int panels = (s.column_end + MOTE_PANEL - 1) / MOTE_PANEL, cols = s.column_end;
+            s.column_begin = (int)((int64_t)panels * w->thread / threads) * MOTE_PANEL;
+            s.column_end = (int)((int64_t)panels * (w->thread + 1) / threads) * MOTE_PANEL;
+            if (s.column_end > cols) s.column_end = cols;
+            if (s.column_begin < s.column_end) info->forward(x, op, &s, w);
+        } else if (w->thread == 0) {
+            info->forward(x, op, &s, w);
+        }
+        bool next_split = i + 1 < g->end && mote_op_get(x->program->ops[i + 1].kind)->splits_columns;
+        if ((split || next_split) && i + 1 < g->end) mote_pool_barrier(x->pool);
+    }
+}
+
+static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w, int threads) {
+    int rows = tile_rows(x, threads), tiles = (x->n_rows + rows - 1) / rows;
+    if (threads > 1 && tiles < threads) {
+        forward_columns(x, g, w, threads);
+    } else {
+        for (int tile; (tile = mote_part(x, w, tiles)) >= 0;) {
+            int begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+            for (int i = g->begin; i < g->end; i++) {
+                const mote_op *op = &x->program->ops[i];
+                mote_slice s = whole(x, op, begin, end);
+                mote_op_get(op->kind)->forward(x, op, &s, w);
+            }
+        }
+    }
+    mote_phase_end(x, w);
+}
+
+static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w, int threads) {
+    int rows = tile_rows(x, threads), tiles = (x->n_rows + rows - 1) / rows, parts = 0;
+    for (int tile; (tile = mote_part(x, w, tiles)) >= 0;) {
+        int begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+        for (int i = g->end - 1; i >= g->begin; i--) {
+            const mote_op *op = &x->program->ops[i];
+            mote_slice s = whole(x, op, begin, end);
+            mote_op_get(op->kind)->backward(x, op, x->plan.adds[i], &s, w);
+        }
+    }
+    mote_phase_end(x, w);
+    for (int i = g->begin; i < g->end; i++) {
+        const mote_op_info *info = mote_op_get(x->program->ops[i].kind);
+        if (info->weight_parts) parts += info->weight_parts(x, &x->program->ops[i]);
+    }
+    int i = g->begin - 1, before = 0, size = 0; /* op i has parts [before, before + size) */
+    for (int part; (part = mote_part(x, w, parts)) >= 0;) {
+        while (part >= before + size) {
+            before += size;
+            i++;
+            const mote_op_info *info = mote_op_get(x->program->ops[i].kind);
+            size = info->weight_parts ? info->weight_parts(x, &x->program->ops[i]) : 0;
+        }
+        const mote_op *op = &x->program->ops[i];
+        mote_op_get(op->kind)->backward_weights(x, op, part - before, w);
+    }
+    mote_phase_end(x, w);
+}
+
+static void forward_task(void *context, int thread, int threads) {
+    const mote_exec *x = context;
+    mote_worker w = {thread, 0};
+    for (int i = 0; i < x->plan.n_groups; i++) {
+        const mote_group *g = &x->plan.groups[i];
+        const mote_op *op = &x->program->ops[g->begin];
+        if (g->row_wise) forward_rows(x, g, &w, threads);
+        else mote_op_get(op->kind)->forward(x, op, NULL, &w);
+    }
+}
+
+static void backward_task(void *context, int thread, int threads) {
+    const mote_exec *x = context;
+    mote_worker w = {thread, 0};
+    for (int i = x->plan.n_groups - 1; i >= 0; i--) {
+        const mote_group *g = &x->plan.groups[i];
+        const mote_op *op = &x->program->ops[g->begin];
+        if (g->row_wise) backward_rows(x, g, &w, threads);
+        else mote_op_get(op->kind)->backward(x, op, x->plan.adds[g->begin], NULL, &w);
+    }
+}
+
+static void run(mote_exec *x, mote_task task) {
+    for (int i = 0; i < x->n_phases; i++) atomic_store_explicit(&x->next[i], 0, memory_order_relaxed);
+    mote_pool_run(x->pool, task, x);
+}
+
+void mote_exec_forward(mote_exec *x) { run(x, forward_task); }
+void mote_exec_backward(mote_exec *x) { run(x, backward_task); }
+
+void mote_exec_zero_gradients(mote_exec *x) {
+    for (int i = 0; i < x->program->n_tensors; i++) {
+        const mote_tensor *t = &x->program->tensors[i];
+        if (t->role == MOTE_ROLE_WEIGHT) memset(x->gradient[i], 0, (size_t)t->rows * (size_t)t->cols * sizeof(mote_real));
+    }
+}
+
+/* ---- memory */
+
+static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/* a * b * c values in bytes, added to *sum; SIZE_MAX once it does not fit. */
+static size_t count(size_t *sum, size_t a, size_t b, size_t c) {
+    size_t bytes;
+    if (*sum == SIZE_MAX || !mote_multiply(a, b, &bytes) || !mote_multiply(bytes, c, &bytes) ||
+        !mote_multiply(bytes, sizeof(mote_real), &bytes) || bytes > SIZE_MAX / 8) {
+        *sum = SIZE_MAX;
+        return 0;
+    }
+    *sum += aligned(bytes);
+    return aligned(bytes);
+}
+
+/* Where in the one block of an exec each part lies; the same walk measures and hands out. */
+typedef struct {
+    char *base; /* NULL: only measure */
+    size_t at;
+    mote_exec_bytes bytes;
+} layout;
+
+static void *take(layout *l, size_t bytes) {
+    void *p = l->base ? l->base + l->at : NULL;
+    l->at += aligned(bytes);
+    return p;
+}
+
+static bool shares_table(const mote_op *a, const mote_op *b) {
+    return b->kind == MOTE_OP_ROPE && a->as.rope.base == b->as.rope.base && a->as.rope.head_dim == b->as.rope.head_dim;
+}
+
+/* Rope tables: one for each distinct (base, head_dim). */
+static void lay_tables(mote_exec *x, layout *l, const mote_exec_options *options) {
+    size_t begin = l->at;
+    for (int i = 0; i < x->program->n_ops; i++) {
+        const mote_op *op = &x->program->ops[i];
+        if (op->kind != MOTE_OP_ROPE) continue;
+        int other = 0;
+        while (other < i && !shares_table(op, &x->program->ops[other])) other++;
+        if (other < i) {
+            if (l->base) x->rope[i] = x->rope[other];
+            continue;
+        }
+        size_t pairs = (size_t)op->as.rope.head_dim / 2;
+        mote_real *table = take(l, (size_t)options->context * pairs * 2 * sizeof *table);
+        if (!l->base) continue;
+        x->rope[i] = table;
+        for (size_t j = 0; j < pairs; j++) {
+            double frequency = pow((double)op->as.rope.base, -2.0 * (double)j / op->as.rope.head_dim);
+            for (int position = 0; position < options->context; position++) {
+                table[((size_t)position * pairs + j) * 2] = (mote_real)cos(position * frequency);
+                table[((size_t)position * pairs + j) * 2 + 1] = (mote_real)sin(position * frequency);
+            }
+        }
+    }
+    l->bytes.tables = l->at - begin;
+}
+
+static void lay_states(mote_exec *x, layout *l, const mote_exec_options *options) {
+    size_t begin = l->at, rows = (size_t)options->slots * (size_t)x->state_context, widest = 0;
+    for (int i = 0; i < x->program->n_tensors; i++) {
+        const mote_tensor *t = &x->program->tensors[i];
+        if (t->role == MOTE_ROLE_STATE && (size_t)t->cols > widest) widest = (size_t)t->cols;
+    }
+    mote_real *shared[2] = {NULL, NULL};
+    if (x->private_state)
+        for (int i = 0; i < 2; i++) shared[i] = take(l, rows * widest * sizeof(mote_real));
+    for (int i = 0; i < x->program->n_ops; i++) {
+        const mote_op *op = &x->program->ops[i];
+        for (int j = 3; op->kind == MOTE_OP_ATTENTION && j < 5; j++) {
+            size_t bytes = rows * (size_t)x->program->tensors[op->in[j]].cols * sizeof(mote_real);
+            mote_real *state = x->private_state ? shared[j - 3] : take(l, bytes);
+            if (l->base) x->value[op->in[j]] = state;
+        }
+    }
+    l->bytes.states = l->at - begin;
+}
+
+static void lay_weight_gradients(mote_exec *x, layout *l, const mote_exec_options *options) {
+    size_t begin = l->at;
+    for (int i = 0; i < x->program->n_tensors && options->training; i++) {
+        const mote_tensor *t = &x->program->tensors[i];
+        if (t->role != MOTE_ROLE_WEIGHT) continue;
+        mote_real *gradient = take(l, (size_t)t->rows * (size_t)t->cols * sizeof *gradient);
+        if (l->base) x->gradient[i] = gradient;
+    }
+    l->bytes.gradients_of_weights = l->at - begin;
+}
+
+static void lay_activations(mote_exec *x, layout *l) {
+    char *arena = take(l, x->plan.bytes);
+    l->bytes.activations = aligned(x->plan.bytes);
+    if (!l->base) return;
+    for (int i = 0; i < x->program->n_tensors; i++) {
+        if (x->plan.value[i] != SIZE_MAX) x->value[i] = (mote_real *)(void *)(arena + x->plan.value[i]);
+        if (x->plan.gradient && x->plan.gradient[i] != SIZE_MAX)
+            x->gradient[i] = (mote_real *)(void *)(arena + x->plan.gradient[i]);
+    }
+}
+
+static void lay_rest(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {
+    size_t begin = l->at, vocab = (size_t)x->program->vocab, scratch = 0;
+    if (options->loss) {
+        x->chunk = take(l, (size_t)x->chunk_rows * vocab * sizeof *x->chunk);
+        x->row_loss = take(l, (size_t)options->max_rows * sizeof *x->row_loss);
+        x->row_correct = take(l, (size_t)options->max_rows * sizeof *x->row_correct);
+    }
+    x->logits = take(l, (size_t)options->max_wanted * vocab * sizeof *x->logits);
+    l->bytes.logits = l->at - begin;
+    begin = l->at;
+    for (int i = 0; i < x->program->n_ops; i++) {
+        const mote_op_info *info = mote_op_get(x->program->ops[i].kind);
+        size_t needed = info->scratch ? info->scratch(x, &x->program->ops[i]) : 0;
+        if (needed > scratch) scratch = needed;
+    }
+    for (int i = 0; i < threads; i++) {
+        mote_real *p = take(l, scratch * sizeof *p);
+        if (l->base) x->scratch[i] = p;
+    }
+    l->bytes.scratch = l->at - begin;
+}
+
+/* Refuses sizes whose products do not fit before any are computed without checks. */
+static mote_status check_sizes(const mote_program *program, const mote_exec_options *o, int threads, mote_error *error) {
+    if (o->max_rows < 1 || o->max_sequences < 1 || o->slots < 1 || o->context < 1 || o->max_wanted < 0 || threads < 1)
+        return mote_fail(error, MOTE_USAGE, "rows %d, sequences %d, slots %d and context %d must be at least 1", o->max_rows,
+                         o->max_sequences, o->slots, o->context);
+    size_t sum = 0, context = (size_t)o->context + MOTE_PANEL;
+    for (int i = 0; i < program->n_tensors; i++) {
+        const mote_tensor *t = &program->tensors[i];
+        if (t->role == MOTE_ROLE_STATE) count(&sum, context, (size_t)o->slots, (size_t)t->cols);
+        else if (t->role == MOTE_ROLE_WEIGHT) count(&sum, (size_t)t->rows, (size_t)t->cols, 1);
+        else count(&sum, (size_t)o->max_rows, (size_t)t->cols, 2);
+        count(&sum, context, (size_t)t->cols, (size_t)threads * 2);
+    }
+    count(&sum, (size_t)o->max_rows + (size_t)o->max_wanted, (size_t)program->vocab, 1);
+    if (sum == SIZE_MAX) return mote_fail_memory(error, "running this model", SIZE_MAX);
+    return MOTE_OK;
+}
+
+static void configure(mote_exec *x, const mote_program *program, const mote_exec_options *o) {
+    x->program = program;
+    x->max_rows = o->max_rows;
+    x->state_context = (o->context + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
+    x->private_state = o->loss || o->training;
+    x->training = o->training;
+    size_t row = (size_t)(program->vocab > 0 ? program->vocab : 1) * sizeof(mote_real), rows = CHUNK_BYTES / row;
+    if (rows < 48) rows = 48;
+    x->chunk_rows = rows < (size_t)o->max_rows ? (int)rows : o->max_rows;
+    int chunks = (o->max_rows + x->chunk_rows - 1) / x->chunk_rows;
+    x->n_phases = 2 * program->n_ops + 2 * chunks + 8;
+}
+
+static void lay(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {
+    lay_activations(x, l);
+    lay_weight_gradients(x, l, options);
+    lay_states(x, l, options);
+    lay_tables(x, l, options);
+    lay_rest(x, l, options, threads);
+    l->bytes.total = l->at;
+}
+
+mote_status mote_exec_measure(const mote_program *program, const mote_exec_options *options, int threads,
+                              mote_exec_bytes *bytes, mote_error *error) {
+    mote_exec x = {0};
+    layout l = {0};
+    mote_status status = check_sizes(program, options, threads, error);
+    if (status != MOTE_OK) return status;
+    status = mote_plan_create(program, options->max_rows, options->training, &x.plan, error);
+    if (status != MOTE_OK) return status;
+    configure(&x, program, options);
+    lay(&x, &l, options, threads);
+    *bytes = l.bytes;
+    mote_plan_deinit(&x.plan);
+    return MOTE_OK;
+}
+
+mote_status mote_exec_create(const mote_program *program, void *const *weight, void *const *packed, mote_pool *pool,
+                             const mote_exec_options *options, mote_exec **out, mote_error *error) {
+    *out = NULL;
+    mote_status status = check_sizes(program, options, mote_pool_threads(pool), error);
+    if (status != MOTE_OK) return status;
+    mote_exec *x = mote_allocate_zero(1, sizeof *x);
+    if (!x) return mote_fail_memory(error, "running a model", sizeof *x);
+    int threads = mote_pool_threads(pool);
+    size_t n = (size_t)program->n_tensors;
+    layout l = {0};
+    status = mote_plan_create(program, options->max_rows, options->training, &x->plan, error);
+    if (status != MOTE_OK) goto failed;
+    configure(x, program, options);
+    x->kernels = mote_kernels_get();
+    x->weight = weight;
+    x->packed = packed;
+    x->pool = pool;
+    lay(x, &l, options, threads);
+    x->value = mote_allocate_zero(n + 1, sizeof *x->value);
+    x->gradient = mote_allocate_zero(n + 1, sizeof *x->gradient);
+    x->rope = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->rope);
+    x->scratch = mote_allocate_zero((size_t)threads, sizeof *x->scratch);
+    x->next = mote_allocate_zero((size_t)x->n_phases, sizeof *x->next);
+    x->arena = mote_allocate_zero(1, l.at + 64);
+    if (!x->value || !x->gradient || !x->rope || !x->scratch || !x->next || !x->arena) {
+        status = mote_fail_memory(error, "running this model", l.at);
+        goto failed;
+    }
+    l = (layout){.base = x->arena};
+    lay(x, &l, options, threads);
+    *out = x;
+    return MOTE_OK;
+failed:
+    mote_exec_destroy(x);
+    return status;
+}
+
+void mote_exec_destroy(mote_exec *x) {
+    if (!x) return;
+    mote_plan_deinit(&x->plan);
+    mote_release(x->value);
+    mote_release(x->gradient);
+    mote_release((void *)x->rope);
+    mote_release(x->scratch);
+    mote_release(x->next);
+    mote_release(x->arena);
+    mote_release(x);
+}

@@ -1,0 +1,155 @@
+/* The output head. Inference: logits = x W^T of the wanted rows. With targets: the cross-entropy of each row and, in
+ * training, its gradient at once, for chunk_rows rows at a time, so that the logits of a batch are never whole in memory.
+ * In training this runs in backward: forward does nothing. */
+#include <string.h>
+
+#include "ops/ops.h"
+
+enum {
+    TILE = 24,          /* rows of the loss done by one thread at a time: two tiles of the micro-kernel */
+    COLUMNS_PART = 256, /* columns of the logits in one part */
+    ROWS_PART = 96,     /* rows of the weight gradient in one part */
+};
+
+static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
+    bool ok = mote_is_activation(p, op->in[0]) && mote_is_weight(p, op->in[1], p->vocab, p->tensors[op->in[0]].cols);
+    return mote_op_expect(p, op, ok, "the weight must be [vocabulary, width]", error);
+}
+
+/* c [rows, columns from `first` on] = rows of x times the weight. */
+static void logits_of(const mote_exec *x, const mote_op *op, const mote_real *rows_of_x, int rows, int first, int columns,
+                      mote_real *c) {
+    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
+    int depth = weight->cols;
+    mote_gemm g = {
+        .rows = rows,
+        .columns = columns,
+        .depth = depth,
+        .a = rows_of_x,
+        .a_row = (size_t)depth,
+        .a_depth = 1,
+        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, depth),
+        .b_panel = (size_t)depth * MOTE_PANEL,
+        .b_depth = MOTE_PANEL,
+        .c = c + first,
+        .c_row = (size_t)weight->rows,
+    };
+    x->kernels->gemm[weight->type](&g);
+}
+
+static void infer(const mote_exec *x, const mote_op *op, mote_worker *w) {
+    int vocab = mote_tensor_of(x->program, op->in[1])->rows, parts = (vocab + COLUMNS_PART - 1) / COLUMNS_PART;
+    for (int part; (part = mote_part(x, w, parts)) >= 0;) {
+        int first = part * COLUMNS_PART, columns = vocab - first < COLUMNS_PART ? vocab - first : COLUMNS_PART;
+        for (int i = 0; i < x->n_wanted;) { /* wanted rows that stand together go together */
+            int n = 1;
+            while (i + n < x->n_wanted && x->wanted[i + n] == x->wanted[i] + n) n++;
+            logits_of(x, op, mote_value(x, op->in[0], x->wanted[i]), n, first, columns, x->logits + (size_t)i * (size_t)vocab);
+            i += n;
+        }
+    }
+    mote_phase_end(x, w);
+}
+
+/* Loss of rows [begin, end) of the chunk that starts at row `chunk`, and the gradient of x. */
+static void lose(const mote_exec *x, const mote_op *op, int chunk, int begin, int end) {
+    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
+    size_t vocab = (size_t)weight->rows, depth = (size_t)weight->cols;
+    mote_real *logits = x->chunk + (size_t)(begin - chunk) * vocab;
+    logits_of(x, op, mote_value(x, op->in[0], begin), end - begin, 0, weight->rows, logits);
+    for (int r = begin; r < end; r++) {
+        mote_real *row = logits + (size_t)(r - begin) * vocab;
+        x->row_loss[r] = 0;
+        x->row_correct[r] = false;
+        if (x->target[r] >= 0)
+            x->row_loss[r] = x->kernels->cross_entropy(row, weight->rows, x->target[r], x->gradient_scale, x->training, &x->row_correct[r]);
+        else if (x->training)
+            memset(row, 0, vocab * sizeof *row);
+    }
+    if (!x->training) return;
+    mote_gemm g = {
+        .rows = end - begin,
+        .columns = weight->cols,
+        .depth = weight->rows,
+        .a = logits,
+        .a_row = vocab,
+        .a_depth = 1,
+        .b = x->weight[op->in[1]],
+        .b_panel = MOTE_PANEL,
+        .b_depth = depth,
+        .c = mote_gradient(x, op->in[0], begin),
+        .c_row = depth,
+    };
+    x->kernels->gemm[MOTE_TYPE_F32](&g);
+}
+
+static void weight_gradient(const mote_exec *x, const mote_op *op, int chunk, int rows, int part) {
+    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
+    size_t vocab = (size_t)weight->rows, depth = (size_t)weight->cols;
+    int begin = part * ROWS_PART, n = weight->rows - begin < ROWS_PART ? weight->rows - begin : ROWS_PART;
+    mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * depth;
+    mote_gemm g = {
+        .rows = n,
+        .columns = weight->cols,
+        .depth = rows,
+        .a = x->chunk + begin,
+        .a_row = 1,
+        .a_depth = vocab,
+        .b = mote_value(x, op->in[0], chunk),
+        .b_panel = MOTE_PANEL,
+        .b_depth = depth,
+        .c = dw,
+        .c_row = depth,
+        .start = dw,
+        .start_row = depth,
+    };
+    x->kernels->gemm[MOTE_TYPE_F32](&g);
+}
+
+static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
+    int parts = (mote_tensor_of(x->program, op->in[1])->rows + ROWS_PART - 1) / ROWS_PART;
+    for (int chunk = 0; chunk < x->n_rows; chunk += x->chunk_rows) {
+        int rows = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;
+        for (int part; (part = mote_part(x, w, (rows + TILE - 1) / TILE)) >= 0;) {
+            int begin = chunk + part * TILE, end = begin + TILE < chunk + rows ? begin + TILE : chunk + rows;
+            lose(x, op, chunk, begin, end);
+        }
+        mote_phase_end(x, w);
+        if (!x->training) continue; /* the next chunk overwrites logits that nobody reads any more */
+        for (int part; (part = mote_part(x, w, parts)) >= 0;) weight_gradient(x, op, chunk, rows, part);
+        mote_phase_end(x, w);
+    }
+}
+
+static void forward(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w) {
+    (void)slice;
+    if (!x->target) infer(x, op, w);
+    else if (!x->training) loss(x, op, w);
+}
+
+static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *slice, mote_worker *w) {
+    (void)adds, (void)slice;
+    loss(x, op, w);
+}
+
+static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
+    (void)position;
+    const mote_tensor *weight = mote_tensor_of(p, op->in[1]);
+    return (mote_cost){.flops = 2.0 * weight->rows * weight->cols,
+                       .weight_bytes = (double)weight->rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols)};
+}
+
+static void example(mote_builder *b, int n) {
+    (void)n;
+    b->program->vocab = 29;
+    mote_tensor_id x = mote_builder_input(b, 18, "x");
+    mote_tensor_id weight = mote_builder_weight(b, 29, 18, (mote_start){0, 0.5f}, false, "weight");
+    mote_op *op = mote_builder_op(b, MOTE_OP_HEAD);
+    op->in[0] = x;
+    op->in[1] = weight;
+}
+
+const mote_op_info mote_op_head = {
+    .name = "head", .backward_in = 1, .check = check, .forward = forward, .backward = backward, .cost = cost,
+    .n_examples = 1, .example = example,
+};

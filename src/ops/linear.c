@@ -1,0 +1,133 @@
+/* y = residual + bias + x W^T, W [out, in]. Forward reads W packed in panels of 16 outputs; the input gradient reads it
+ * row-major, where 16 neighbouring inputs of a row are a panel already; the weight gradient reads x so. */
+#include <string.h>
+
+#include "ops/ops.h"
+
+enum { ROWS_PART = 48 }; /* rows of a weight gradient in one part: four tiles of the 12-row micro-kernel */
+
+static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
+    bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0;
+    if (ok) {
+        int cols = p->tensors[op->out[0]].cols;
+        ok = mote_is_weight(p, op->in[1], cols, p->tensors[op->in[0]].cols) &&
+             (op->in[2] == MOTE_NONE || mote_is_weight(p, op->in[2], 1, cols)) &&
+             (op->in[3] == MOTE_NONE || (mote_is_activation(p, op->in[3]) && p->tensors[op->in[3]].cols == cols));
+    }
+    return mote_op_expect(p, op, ok, "x, weight, bias, residual and y do not fit each other", error);
+}
+
+static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
+    (void)w;
+    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
+    int depth = weight->cols, first = s->column_begin;
+    const mote_real *bias = mote_vector(x, op->in[2]);
+    mote_gemm g = {
+        .rows = s->row_end - s->row_begin,
+        .columns = s->column_end - first,
+        .depth = depth,
+        .a = mote_value(x, op->in[0], s->row_begin),
+        .a_row = (size_t)depth,
+        .a_depth = 1,
+        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, depth),
+        .b_panel = (size_t)depth * MOTE_PANEL,
+        .b_depth = MOTE_PANEL,
+        .c = mote_value(x, op->out[0], s->row_begin) + first,
+        .c_row = (size_t)weight->rows,
+        .start = op->in[3] == MOTE_NONE ? NULL : mote_value(x, op->in[3], s->row_begin) + first,
+        .start_row = (size_t)weight->rows,
+        .bias = bias ? bias + first : NULL,
+    };
+    x->kernels->gemm[weight->type](&g);
+}
+
+static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *s, mote_worker *w) {
+    (void)w;
+    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
+    int rows = s->row_end - s->row_begin;
+    const mote_real *dy = mote_gradient(x, op->out[0], s->row_begin);
+    mote_real *dx = mote_gradient(x, op->in[0], s->row_begin);
+    mote_gemm g = {
+        .rows = rows,
+        .columns = weight->cols,
+        .depth = weight->rows,
+        .a = dy,
+        .a_row = (size_t)weight->rows,
+        .a_depth = 1,
+        .b = x->weight[op->in[1]],
+        .b_panel = MOTE_PANEL,
+        .b_depth = (size_t)weight->cols,
+        .c = dx,
+        .c_row = (size_t)weight->cols,
+        .start = (adds & 1) ? dx : NULL,
+        .start_row = (size_t)weight->cols,
+    };
+    x->kernels->gemm[MOTE_TYPE_F32](&g);
+    if (op->in[3] == MOTE_NONE) return;
+    mote_real *dresidual = mote_gradient(x, op->in[3], s->row_begin);
+    size_t n = (size_t)rows * (size_t)weight->rows;
+    if (adds & 8) x->kernels->add(dy, dresidual, n);
+    else memcpy(dresidual, dy, n * sizeof *dy);
+}
+
+static int weight_parts(const mote_exec *x, const mote_op *op) {
+    return (mote_tensor_of(x->program, op->in[1])->rows + ROWS_PART - 1) / ROWS_PART;
+}
+
+static void backward_weights(const mote_exec *x, const mote_op *op, int part, mote_worker *w) {
+    (void)w;
+    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
+    int begin = part * ROWS_PART, rows = weight->rows - begin < ROWS_PART ? weight->rows - begin : ROWS_PART;
+    mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * (size_t)weight->cols;
+    mote_gemm g = {
+        .rows = rows,
+        .columns = weight->cols,
+        .depth = x->n_rows,
+        .a = mote_gradient(x, op->out[0], 0) + begin,
+        .a_row = 1,
+        .a_depth = (size_t)weight->rows,
+        .b = mote_value(x, op->in[0], 0),
+        .b_panel = MOTE_PANEL,
+        .b_depth = (size_t)weight->cols,
+        .c = dw,
+        .c_row = (size_t)weight->cols,
+        .start = dw,
+        .start_row = (size_t)weight->cols,
+    };
+    x->kernels->gemm[MOTE_TYPE_F32](&g);
+    if (op->in[2] == MOTE_NONE) return;
+    mote_real *dbias = x->gradient[op->in[2]] + begin;
+    for (int r = 0; r < x->n_rows; r++) x->kernels->add(mote_gradient(x, op->out[0], r) + begin, dbias, (size_t)rows);
+}
+
+static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
+    (void)position;
+    const mote_tensor *weight = mote_tensor_of(p, op->in[1]);
+    double rows = weight->rows;
+    mote_cost c = {0};
+    c.flops = 2 * rows * weight->cols + (op->in[2] == MOTE_NONE ? 0 : rows) + (op->in[3] == MOTE_NONE ? 0 : rows);
+    c.weight_bytes = rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols) + (op->in[2] == MOTE_NONE ? 0 : 4 * rows);
+    return c;
+}
+
+static void example(mote_builder *b, int n) {
+    static const int shape[3][2] = {{19, 35}, {48, 16}, {1, 7}}; /* in, out */
+    int in = shape[n][0], out = shape[n][1];
+    mote_tensor_id x = mote_builder_input(b, in, "x");
+    mote_tensor_id residual = n == 1 ? mote_builder_input(b, out, "residual") : MOTE_NONE;
+    mote_tensor_id weight = mote_builder_weight(b, out, in, (mote_start){0, 0.3f}, true, "weight");
+    mote_tensor_id bias = n != 1 ? mote_builder_weight(b, 1, out, (mote_start){0, 0.3f}, false, "bias") : MOTE_NONE;
+    mote_tensor_id y = mote_builder_activation(b, out, "y");
+    mote_op *op = mote_builder_op(b, MOTE_OP_LINEAR);
+    op->in[0] = x;
+    op->in[1] = weight;
+    op->in[2] = bias;
+    op->in[3] = residual;
+    op->out[0] = y;
+}
+
+const mote_op_info mote_op_linear = {
+    .name = "linear", .row_wise = true, .splits_columns = true, .backward_in = 1, .can_add = 1 | 8, .check = check,
+    .forward = forward, .backward = backward, .weight_parts = weight_parts, .backward_weights = backward_weights,
+    .cost = cost, .n_examples = 3, .example = example,
+};

@@ -1,0 +1,164 @@
+/* Ops: one file each, one row each in the op table (ops.c). An op is row-wise (each row of its outputs needs only the same
+ * row of its inputs: it is run on a tile of rows by one thread, a whole group of ops at a time) or collective (all threads
+ * come together and share its parts out among themselves: attention, head). */
+#ifndef MOTE_OPS_OPS_H
+#define MOTE_OPS_OPS_H
+
+#include "base/threads.h"
+#include "kernels/kernels.h"
+#include "program/program.h"
+
+/* Rows of one sequence in the batch: they stand together, with consecutive positions from `position` on. */
+typedef struct {
+    int begin, end;
+    int slot;     /* which sequence of the state */
+    int position; /* of the first row */
+} mote_sequence;
+
+/* Everything an op needs to run: the program, where its tensors lie, and the batch. One for a session or trainer. */
+typedef struct mote_exec {
+    const mote_program *program;
+    const mote_kernels *kernels;
+    mote_plan plan;
+    mote_pool *pool;
+    void *const *weight; /* by tensor: row-major, of the tensor's type (f32: mote_real) */
+    void *const *packed; /* by tensor: panels for linear and head; f32 copies of vectors stored in another type */
+    mote_real **value;   /* by tensor: activations [rows, cols], states; NULL for weights */
+    mote_real **gradient; /* by tensor: of activations, and of weights when training */
+    const mote_real **rope; /* by op: (cos, sin) pairs [context][head_dim / 2][2]; NULL elsewhere */
+
+    /* the batch */
+    int n_rows, max_rows;
+    const int32_t *token, *position;
+    const mote_sequence *sequence;
+    int n_sequences;
+    int state_context; /* positions a slot of the state holds, a multiple of MOTE_PANEL */
+    bool private_state; /* training: the state only serves one op at a time */
+
+    /* inference: rows whose logits are wanted */
+    const int32_t *wanted;
+    int n_wanted;
+    mote_real *logits; /* [n_wanted, vocab] */
+
+    /* training and evaluation: NULL target means inference. target -1: no loss on this row. */
+    const int32_t *target;
+    double *row_loss;
+    bool *row_correct;
+    bool training;            /* gradients are wanted */
+    mote_real gradient_scale; /* 1 / number of targets of the whole step */
+    uint64_t dropout_seed;    /* of this micro-batch */
+    int chunk_rows;           /* the head's logits are whole for this many rows at a time */
+    mote_real *chunk;         /* [chunk_rows, vocab] */
+
+    mote_real **scratch; /* by thread */
+    atomic_int *next;    /* shared counters, one a phase */
+    void *arena;         /* all of the memory above lies here */
+    int n_phases;
+} mote_exec;
+
+typedef struct {
+    int thread, phase;
+} mote_worker;
+
+/* Hands out the parts of the present phase: 0, 1, 2, ... until `n` (then -1). */
+static inline int mote_part(const mote_exec *x, const mote_worker *w, int n) {
+    int part = mote_take(&x->next[w->phase]);
+    return part < n ? part : -1;
+}
+/* All threads meet; what was written before is seen by all after. */
+static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
+    w->phase++;
+    mote_pool_barrier(x->pool);
+}
+
+/* What a row-wise op is asked to do. Columns are those of out[0], for ops that split them; else the whole width. */
+typedef struct {
+    int row_begin, row_end, column_begin, column_end;
+} mote_slice;
+
+typedef struct {
+    double flops;         /* multiply and add count as two */
+    double weight_bytes;  /* read, whatever the number of tokens */
+    double state_bytes;   /* keys and values read */
+} mote_cost;
+
+typedef struct {
+    const char *name;
+    bool row_wise, splits_columns; /* splits_columns: with few rows the threads share out the columns of out[0] */
+    uint8_t backward_in, backward_out; /* values of inputs, outputs (bit i) that backward reads */
+    uint8_t can_add;                   /* inputs to whose gradient backward can add */
+    mote_status (*check)(const mote_program *program, const mote_op *op, mote_error *error);
+    void (*forward)(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w);
+    /* Gradients of the inputs from that of out[0]; adds: bit i set: add to that of in[i], else write it. */
+    void (*backward)(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *slice, mote_worker *w);
+    /* Gradients of the weights, always added, in parts that split the weights and never the tokens. NULL: none. */
+    int (*weight_parts)(const mote_exec *x, const mote_op *op);
+    void (*backward_weights)(const mote_exec *x, const mote_op *op, int part, mote_worker *w);
+    mote_cost (*cost)(const mote_program *program, const mote_op *op, int position); /* of one token there */
+    size_t (*scratch)(const mote_exec *x, const mote_op *op); /* values for each thread; NULL: none */
+    int n_examples;
+    void (*example)(mote_builder *b, int example); /* small programs around the op: its gradient checks, its self-test */
+} mote_op_info;
+
+const mote_op_info *mote_op_get(mote_op_kind kind);
+mote_status mote_program_check(const mote_program *program, mote_error *error); /* every op's check, single assignment, order */
+mote_cost mote_program_cost(const mote_program *program, int position);
+
+#define X(upper, lower) extern const mote_op_info mote_op_##lower;
+MOTE_OP_LIST(X)
+#undef X
+
+/* ---- shared by op files */
+static inline const mote_tensor *mote_tensor_of(const mote_program *program, mote_tensor_id id) { return &program->tensors[id]; }
+static inline int mote_cols(const mote_exec *x, mote_tensor_id id) { return x->program->tensors[id].cols; }
+static inline mote_real *mote_value(const mote_exec *x, mote_tensor_id id, int row) {
+    return x->value[id] + (size_t)row * (size_t)x->program->tensors[id].cols;
+}
+static inline mote_real *mote_gradient(const mote_exec *x, mote_tensor_id id, int row) {
+    return x->gradient[id] + (size_t)row * (size_t)x->program->tensors[id].cols;
+}
+/* A gain or bias; NULL for MOTE_NONE. */
+static inline const mote_real *mote_vector(const mote_exec *x, mote_tensor_id id) {
+    return id == MOTE_NONE ? NULL : x->packed[id] ? x->packed[id] : x->weight[id];
+}
+/* Bytes of the panels of the first n (a multiple of MOTE_PANEL, or all) outputs of a packed weight; f32 is mote_real. */
+static inline size_t mote_packed_bytes(mote_type type, int n, int depth) {
+    size_t value = type == MOTE_TYPE_F32 ? sizeof(mote_real) : (size_t)mote_type_get(type)->block_bytes;
+    return mote_packed_values(n, depth) * value;
+}
+/* Check helpers: fill error with the op and tensor by name. */
+mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what, mote_error *error);
+bool mote_is_activation(const mote_program *program, mote_tensor_id id); /* role ACTIVATION or INPUT */
+bool mote_is_weight(const mote_program *program, mote_tensor_id id, int rows, int cols); /* rows or cols -1: any */
+
+/* ---- planning and executing (ops/plan.c, ops/execute.c) */
+mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan, mote_error *error);
+void mote_plan_deinit(mote_plan *plan);
+
+typedef struct {
+    int max_rows, max_sequences; /* most rows, and most sequences, of a batch */
+    int slots, context;          /* of the state; training: slots = max_sequences */
+    bool training;               /* with gradients */
+    bool loss;                   /* targets will be given (evaluation, training): chunk memory instead of logits */
+    int max_wanted;              /* rows of logits; 0 with `loss` */
+} mote_exec_options;
+
+typedef struct {
+    size_t activations, gradients_of_weights, states, logits, scratch, tables, total;
+} mote_exec_bytes;
+
+/* Exactly what mote_exec_create allocates. */
+mote_status mote_exec_measure(const mote_program *program, const mote_exec_options *options, int threads,
+                              mote_exec_bytes *bytes, mote_error *error);
+/* weight and packed are the model's arrays, and outlive x; pool too. */
+mote_status mote_exec_create(const mote_program *program, void *const *weight, void *const *packed, mote_pool *pool,
+                             const mote_exec_options *options, mote_exec **x, mote_error *error);
+void mote_exec_destroy(mote_exec *x);
+/* The batch must be set in x (n_rows, token, position, sequence, and wanted or target). */
+void mote_exec_forward(mote_exec *x);
+/* After forward with training set: adds to the weights' gradients. The forward of a training batch leaves the head (the
+ * loss and its gradient) to backward, so losses stand in row_loss after it. */
+void mote_exec_backward(mote_exec *x);
+void mote_exec_zero_gradients(mote_exec *x); /* of the weights */
+
+#endif

@@ -1,0 +1,186 @@
+/* Tokenizers: the object, encoding and decoding. What differs between the kinds stands in tokenizer_{byte,bpe,word}.c.
+ */
+#include <string.h>
+
+#include "text/tokenizer_core.h"
+#include "text/utf8.h"
+
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, the text of <unk> */
+
+mote_status mote_tokenizer_create(mote_tokenizer_kind kind, mote_tokenizer **tokenizer, mote_error *error) {
+    *tokenizer = mote_allocate_zero(1, sizeof **tokenizer);
+    if (!*tokenizer) return mote_fail_memory(error, "a tokenizer", sizeof **tokenizer);
+    (*tokenizer)->kind = kind;
+    (*tokenizer)->end = (*tokenizer)->unknown = -1;
+    return MOTE_OK;
+}
+
+void mote_tokenizer_destroy(mote_tokenizer *tokenizer) {
+    if (!tokenizer) return;
+    mote_release(tokenizer->types);
+    mote_string_set_deinit(&tokenizer->symbols);
+    mote_release(tokenizer->merges);
+    mote_pair_map_deinit(&tokenizer->ranks);
+    mote_release(tokenizer);
+}
+
+int32_t mote_tokenizer_add(mote_tokenizer *tokenizer, const char *bytes, size_t n, int type) {
+    if (!mote_grow((void **)&tokenizer->types, &tokenizer->types_capacity, tokenizer->n_tokens + 1, 1)) return -1;
+    bool added;
+    uint32_t id = mote_string_set_add(&tokenizer->symbols, bytes, n, &added);
+    if (id == MOTE_NO_INDEX) return -1;
+    if (added) tokenizer->types[tokenizer->n_tokens++] = (uint8_t)type;
+    return (int32_t)id;
+}
+
+mote_status mote_tokenizer_add_special(mote_tokenizer *tokenizer, mote_error *error) {
+    bool unknown = tokenizer->kind == MOTE_TOKENIZER_CHAR || tokenizer->kind == MOTE_TOKENIZER_WORD;
+    tokenizer->end = mote_tokenizer_add(tokenizer, MOTE_END_TEXT, strlen(MOTE_END_TEXT), MOTE_TOKEN_CONTROL);
+    if (unknown)
+        tokenizer->unknown =
+            mote_tokenizer_add(tokenizer, MOTE_UNKNOWN_TEXT, strlen(MOTE_UNKNOWN_TEXT), MOTE_TOKEN_UNKNOWN);
+    if (tokenizer->end < 0 || (unknown && tokenizer->unknown < 0))
+        return mote_fail_memory(error, "a tokenizer's vocabulary", tokenizer->symbols.pool_capacity);
+    return MOTE_OK;
+}
+
+bool mote_tokenizer_add_merge(mote_tokenizer *tokenizer, uint32_t left, uint32_t right, uint32_t result) {
+    if (!mote_grow((void **)&tokenizer->merges, &tokenizer->merges_capacity, tokenizer->n_merges + 1,
+                   sizeof *tokenizer->merges))
+        return false;
+    tokenizer->merges[tokenizer->n_merges++] = (mote_merge){left, right, result};
+    return true;
+}
+
+mote_status mote_tokenizer_index(mote_tokenizer *tokenizer, mote_error *error) {
+    bool bpe = tokenizer->kind == MOTE_TOKENIZER_BPE;
+    for (int i = 0; i < 256; i++) {
+        char byte = (char)i;
+        uint32_t symbol = mote_string_set_find(&tokenizer->symbols, &byte, 1);
+        if (bpe && symbol == MOTE_NO_INDEX) {
+            symbol = mote_string_set_add(&tokenizer->symbols, &byte, 1, NULL);
+            if (symbol == MOTE_NO_INDEX) goto no_memory;
+        }
+        tokenizer->byte_symbol[i] = symbol;
+    }
+    for (size_t i = 0; bpe && i < tokenizer->n_merges; i++)
+        if (mote_pair_map_add(&tokenizer->ranks, tokenizer->merges[i].left, tokenizer->merges[i].right, (uint32_t)i) ==
+            MOTE_NO_INDEX)
+            goto no_memory;
+    return MOTE_OK;
+no_memory:
+    return mote_fail_memory(error, "a tokenizer's tables", 2 * tokenizer->ranks.n_slots * sizeof(mote_pair_slot));
+}
+
+mote_status mote_tokenizer_copy(const mote_tokenizer *tokenizer, mote_tokenizer **copy, mote_error *error) {
+    *copy = NULL;
+    mote_tokenizer *t;
+    mote_status status = mote_tokenizer_create(tokenizer->kind, &t, error);
+    if (status) return status;
+    t->end = tokenizer->end;
+    t->unknown = tokenizer->unknown;
+    bool ok = true;
+    for (size_t i = 0, n; ok && i < tokenizer->symbols.n; i++) {
+        const char *bytes = mote_string_set_get(&tokenizer->symbols, (uint32_t)i, &n);
+        ok = i < tokenizer->n_tokens ? mote_tokenizer_add(t, bytes, n, tokenizer->types[i]) >= 0
+                                     : mote_string_set_add(&t->symbols, bytes, n, NULL) != MOTE_NO_INDEX;
+    }
+    for (size_t i = 0; ok && i < tokenizer->n_merges; i++) {
+        const mote_merge *merge = &tokenizer->merges[i];
+        ok = mote_tokenizer_add_merge(t, merge->left, merge->right, merge->result);
+    }
+    if (!ok) status = mote_fail_memory(error, "a copy of a tokenizer", tokenizer->symbols.pool_size);
+    else status = mote_tokenizer_index(t, error);
+    if (status) mote_tokenizer_destroy(t);
+    else *copy = t;
+    return status;
+}
+
+const char *mote_tokenizer_name(const mote_tokenizer *tokenizer) {
+    static const char *const names[] = {"byte", "char", "word", "bpe"};
+    return names[tokenizer->kind];
+}
+
+int mote_tokenizer_vocab(const mote_tokenizer *tokenizer) { return (int)tokenizer->n_tokens; }
+int32_t mote_tokenizer_end(const mote_tokenizer *tokenizer) { return tokenizer->end; }
+
+/* Grows the list's room to n more tokens. */
+static bool reserve(mote_token_list *list, size_t n) {
+    size_t needed;
+    return mote_add(list->n, n, &needed) &&
+           mote_grow((void **)&list->tokens, &list->capacity, needed, sizeof *list->tokens);
+}
+
+mote_status mote_tokenizer_encode_part(const mote_tokenizer *tokenizer, const char *text, size_t size, size_t *at,
+                                       size_t at_most, mote_token_list *list, mote_error *error) {
+    mote_tokenizer_kind kind = tokenizer->kind;
+    size_t stop = size - *at > at_most ? *at + at_most : size;
+    while (*at < stop) {
+        size_t end;
+        if (kind == MOTE_TOKENIZER_BYTE) end = stop;
+        else if (kind == MOTE_TOKENIZER_CHAR) end = mote_utf8_ceiling(text, size, stop);
+        else end = mote_piece_end(text, size, *at);
+        size_t n = end - *at;
+        if (!reserve(list, n)) return mote_fail_memory(error, "tokens of a text", (list->n + n) * sizeof(int32_t));
+        if (kind == MOTE_TOKENIZER_BYTE) mote_byte_encode(tokenizer, text + *at, n, list);
+        else if (kind == MOTE_TOKENIZER_CHAR) mote_char_encode(tokenizer, text + *at, n, list);
+        else if (kind == MOTE_TOKENIZER_WORD) mote_word_encode_piece(tokenizer, text + *at, n, list);
+        else if (!mote_bpe_encode_piece(tokenizer, text + *at, n, list))
+            return mote_fail_memory(error, "one long word of a text", n * 28);
+        *at = end;
+    }
+    return MOTE_OK;
+}
+
+mote_status mote_tokenizer_encode(const mote_tokenizer *tokenizer, const char *text, size_t bytes, int32_t **tokens,
+                                  size_t *n_tokens, mote_error *error) {
+    mote_token_list list = {0};
+    size_t at = 0;
+    *tokens = NULL;
+    *n_tokens = 0;
+    mote_status status = reserve(&list, 1) ? MOTE_OK : mote_fail_memory(error, "tokens of a text", sizeof(int32_t));
+    if (!status) status = mote_tokenizer_encode_part(tokenizer, text, bytes, &at, bytes, &list, error);
+    if (status) {
+        mote_release(list.tokens);
+        return status;
+    }
+    *tokens = list.tokens;
+    *n_tokens = list.n;
+    return MOTE_OK;
+}
+
+const char *mote_tokenizer_piece(const mote_tokenizer *tokenizer, int32_t token, size_t *bytes) {
+    *bytes = 0;
+    if (token < 0 || (size_t)token >= tokenizer->n_tokens) return "";
+    if (tokenizer->types[token] == MOTE_TOKEN_NORMAL)
+        return mote_string_set_get(&tokenizer->symbols, (uint32_t)token, bytes);
+    if (tokenizer->types[token] != MOTE_TOKEN_UNKNOWN) return "";
+    *bytes = strlen(REPLACEMENT);
+    return REPLACEMENT;
+}
+
+mote_status mote_tokenizer_decode(const mote_tokenizer *tokenizer, const int32_t *tokens, size_t n_tokens, char **text,
+                                  size_t *bytes, mote_error *error) {
+    size_t total = 1, n;
+    *text = NULL;
+    *bytes = 0;
+    for (size_t i = 0; i < n_tokens; i++) {
+        if (tokens[i] < 0 || (size_t)tokens[i] >= tokenizer->n_tokens)
+            return mote_fail(error, MOTE_USAGE, "token %d at place %zu is outside the vocabulary of %zu", tokens[i], i,
+                             tokenizer->n_tokens);
+        mote_tokenizer_piece(tokenizer, tokens[i], &n);
+        if (!mote_add(total, n, &total)) return mote_fail_memory(error, "decoded text", SIZE_MAX);
+    }
+    char *out = mote_allocate(total);
+    if (!out) return mote_fail_memory(error, "decoded text", total);
+    size_t at = 0;
+    for (size_t i = 0; i < n_tokens; i++) {
+        const char *piece = mote_tokenizer_piece(tokenizer, tokens[i], &n);
+        memcpy(out + at, piece, n);
+        at += n;
+    }
+    out[at] = 0;
+    *text = out;
+    *bytes = at;
+    return MOTE_OK;
+}

@@ -1,0 +1,72 @@
+/* Strict UTF-8, and classes of characters by binary search in a generated table (with a direct one for ASCII). */
+#include "text/utf8.h"
+
+#include "text/unicode_ranges.h"
+
+int mote_utf8_decode(const char *text, size_t n, uint32_t *point) {
+    const unsigned char *b = (const unsigned char *)text;
+    if (b[0] < 0x80) {
+        *point = b[0];
+        return 1;
+    }
+    if (b[0] < 0xC2 || b[0] > 0xF4) return 0;
+    int length = b[0] < 0xE0 ? 2 : b[0] < 0xF0 ? 3 : 4;
+    if (n < (size_t)length) return 0;
+    uint32_t value = b[0] & (0xFFu >> (length + 1));
+    for (int i = 1; i < length; i++) {
+        if ((b[i] & 0xC0) != 0x80) return 0;
+        value = value << 6 | (b[i] & 0x3F);
+    }
+    if (length == 3 && (value < 0x800 || (value >= 0xD800 && value <= 0xDFFF))) return 0;
+    if (length == 4 && (value < 0x10000 || value > 0x10FFFF)) return 0;
+    *point = value;
+    return length;
+}
+
+int mote_utf8_encode(uint32_t point, char out[4]) {
+    if (point < 0x80) {
+        out[0] = (char)point;
+        return 1;
+    }
+    if (point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return 0;
+    int length = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (int i = length - 1; i > 0; i--, point >>= 6) out[i] = (char)(0x80 | (point & 0x3F));
+    out[0] = (char)((0xF00 >> length & 0xFF) | point);
+    return length;
+}
+
+bool mote_utf8_valid(const char *text, size_t n) {
+    uint32_t point;
+    for (size_t at = 0; at < n;) {
+        int length = mote_utf8_decode(text + at, n - at, &point);
+        if (length == 0) return false;
+        at += (size_t)length;
+    }
+    return true;
+}
+
+size_t mote_utf8_ceiling(const char *text, size_t n, size_t at) {
+    if (at >= n) return n;
+    uint32_t point;
+    for (size_t back = 1; back < 4 && back <= at; back++) {
+        size_t length = (size_t)mote_utf8_decode(text + at - back, n - (at - back), &point);
+        if (length > back) return at - back + length;
+    }
+    return at;
+}
+
+mote_char_kind mote_char_kind_of(uint32_t point) {
+    if (point < 0x80) {
+        if ((point | 0x20) - 'a' < 26) return MOTE_CHAR_LETTER;
+        if (point - '0' < 10) return MOTE_CHAR_NUMBER;
+        return point == ' ' || point - '\t' < 5 ? MOTE_CHAR_SPACE : MOTE_CHAR_OTHER;
+    }
+    int low = 0, high = N_UNICODE_RANGES; /* the first range whose last is >= point lies in [low, high] */
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (unicode_ranges[middle].last < point) low = middle + 1;
+        else high = middle;
+    }
+    if (low == N_UNICODE_RANGES || unicode_ranges[low].first > point) return MOTE_CHAR_OTHER;
+    return (mote_char_kind)unicode_ranges[low].kind;
+}
