@@ -1,0 +1,68 @@
+/* mote eval: loss of a model on a text, over the whole text in windows of the context. */
+#include "command.h"
+#include "console.h"
+
+static const struct option_group *const groups[] = {&group_threads, &group_json, &group_common, NULL};
+
+static mote_status print_result(const mote_evaluation *result, mote_error *error) {
+    double speed = result->seconds > 0 ? (double)result->tokens / result->seconds : 0;
+    mote_buffer buffer = {0};
+    if (option_json) {
+        const struct {
+            const char *key;
+            double value;
+        } fields[] = {{"loss", result->loss},
+                      {"perplexity", result->perplexity},
+                      {"bits_per_byte", result->bits_per_byte},
+                      {"top1", result->top1}};
+        for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+            mote_buffer_print(&buffer, "%c\"%s\":", i ? ',' : '{', fields[i].key);
+            mote_buffer_json_number(&buffer, fields[i].value);
+        }
+        mote_buffer_print(&buffer, ",\"tokens\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"tokens_per_second\":%.1f}\n",
+                          (unsigned long long)result->tokens, (unsigned long long)result->bytes, result->seconds,
+                          speed);
+    } else {
+        mote_buffer_print(&buffer, "loss           %.4f nats per token\n", result->loss);
+        mote_buffer_print(&buffer, "perplexity     %.3f\n", result->perplexity);
+        mote_buffer_print(&buffer, "bits per byte  %.4f\n", result->bits_per_byte);
+        mote_buffer_print(&buffer, "top-1          %.2f %%\n", 100 * result->top1);
+        mote_buffer_print(&buffer, "tokens         %llu\n", (unsigned long long)result->tokens);
+        mote_buffer_print(&buffer, "tokens/s       %.0f\n", speed);
+    }
+    return out_buffer(&buffer, error);
+}
+
+static mote_status run_eval(int n_arguments, const char *const *arguments, mote_error *error) {
+    mote_model *model = NULL;
+    mote_corpus *corpus = NULL;
+    mote_dataset *dataset = NULL;
+    mote_evaluation result;
+    mote_corpus_options options = mote_corpus_options_default();
+    options.validation = 0; /* the whole text */
+    mote_status status = mote_model_open(arguments[0], &model, error);
+    if (!status && !mote_model_tokenizer(model))
+        status = mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer, so it cannot read a text", arguments[0]);
+    if (!status) status = mote_corpus_open(arguments + 1, n_arguments - 1, &options, &corpus, error);
+    if (!status) status = mote_dataset_create(corpus, mote_model_tokenizer(model), &dataset, error);
+    if (!status) status = mote_evaluate(model, dataset, MOTE_SPLIT_TRAIN, 0, (int)option_threads, &result, error);
+    if (!status) status = print_result(&result, error);
+    mote_dataset_destroy(dataset);
+    mote_corpus_close(corpus);
+    mote_model_close(model);
+    return status;
+}
+
+const struct command command_eval = {
+    .name = "eval",
+    .arguments = "MODEL TEXT...",
+    .summary = "measure loss, perplexity and bits per byte of a model on a text",
+    .details =
+        "TEXT is a UTF-8 file, a folder, or JSONL. The whole text is read in windows of the model's context. Bits "
+        "per byte compare models with different tokenizers; loss and perplexity do not.",
+    .example = "mote eval model.gguf held-out.txt --json",
+    .least = 2,
+    .most = -1,
+    .groups = groups,
+    .run = run_eval,
+};

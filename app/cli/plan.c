@@ -1,0 +1,117 @@
+/* mote plan: what a training run would look like and what memory it and the finished model need. Nothing of that size
+ * is allocated: the text is tokenized, or stands as --tokens. */
+#include <string.h>
+
+#include "command.h"
+#include "console.h"
+#include "prepare.h"
+#include "setup.h"
+
+static int64_t n_tokens = 1000000;
+static const struct option rows[] = {
+    {"tokens", 0, OPTION_INTEGER, &n_tokens, "N", 1, 1e15, "1000000",
+     "plan for this many tokens, when no TEXT is given"},
+    {0},
+};
+static const struct option_group group = {"Without a text", rows};
+static const struct option_group *const groups[] = {&group_tokenizer, &group_shape, &group_batch,   &group_length,
+                                                    &group_optimizer, &group_seed,  &group,         &group_corpus,
+                                                    &group_threads,   &group_json,  &group_common,  NULL};
+
+static void print_plan(const char *title, const mote_memory_plan *plan, mote_buffer *buffer) {
+    const struct {
+        const char *key, *label;
+        uint64_t bytes;
+    } lines[] = {{"weights_bytes", "weights", plan->weights_bytes},
+                 {"gradients_bytes", "gradients", plan->gradients_bytes},
+                 {"optimizer_bytes", "optimizer", plan->optimizer_bytes},
+                 {"activations_bytes", "activations", plan->activations_bytes},
+                 {"scratch_bytes", "scratch", plan->scratch_bytes},
+                 {"data_bytes", "data", plan->data_bytes},
+                 {"total_bytes", "total", plan->total_bytes}};
+    if (option_json) mote_buffer_print(buffer, "\"%s\":{", title);
+    else mote_buffer_print(buffer, "\n%s\n", title);
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        char text[SHORT_TEXT];
+        if (option_json)
+            mote_buffer_print(buffer, "\"%s\":%llu,", lines[i].key, (unsigned long long)lines[i].bytes);
+        else if (lines[i].bytes)
+            mote_buffer_print(buffer, "  %-12s %14llu  %s\n", lines[i].label, (unsigned long long)lines[i].bytes,
+                              text_bytes((double)lines[i].bytes, text));
+    }
+    if (option_json) mote_buffer_print(buffer, "\"flops_per_token\":%.0f}", plan->flops_per_token);
+    else mote_buffer_print(buffer, "  %-12s %14.0f  FLOPs per token\n", "work", plan->flops_per_token);
+}
+
+static mote_status print_all(const struct prepared *prepared, mote_error *error) {
+    mote_memory_plan training, inference;
+    mote_session_options session = mote_session_options_default();
+    session.threads = (int)option_threads;
+    mote_status status = mote_plan_memory(&prepared->config, &prepared->options, NULL, &training, error);
+    if (!status) status = mote_plan_memory(&prepared->config, NULL, &session, &inference, error);
+    if (status) return status;
+    mote_buffer buffer = {0};
+    static const struct option_group *const stored[] = {&group_tokenizer, &group_shape, &group_batch, &group_optimizer,
+                                                        &group_seed, NULL};
+    setup_store(&prepared->config, &prepared->options);
+    setup.vocab = prepared->config.vocab;
+    if (option_json) {
+        mote_buffer_print(&buffer, "{\"parameters\":%llu,\"train_tokens\":%llu,\"config\":",
+                          (unsigned long long)training.parameters, (unsigned long long)prepared->facts.train_tokens);
+        config_print(stored, &buffer);
+        mote_buffer_print(&buffer, ",");
+    } else {
+        char text[SHORT_TEXT];
+        mote_buffer_print(&buffer, "%s", prepared->reasons ? prepared->reasons : "");
+        mote_buffer_print(&buffer, "\nparameters     %14llu  %s\n", (unsigned long long)training.parameters,
+                          text_count((double)training.parameters, text));
+    }
+    print_plan("training", &training, &buffer);
+    if (option_json) mote_buffer_print(&buffer, ",");
+    print_plan("inference", &inference, &buffer);
+    uint64_t available = memory_available_bytes();
+    bool fits = !available || training.total_bytes <= available;
+    if (option_json) {
+        mote_buffer_print(&buffer, ",\"available_bytes\":%llu,\"fits\":%s}\n", (unsigned long long)available,
+                          fits ? "true" : "false");
+    } else if (available) {
+        char text[SHORT_TEXT];
+        mote_buffer_print(&buffer, "\navailable      %14llu  %s: training %s\n", (unsigned long long)available,
+                          text_bytes((double)available, text), fits ? "fits" : "does NOT fit");
+    }
+    return out_buffer(&buffer, error);
+}
+
+static mote_status run_plan(int n_arguments, const char *const *arguments, mote_error *error) {
+    struct prepared prepared = {0};
+    mote_status status = MOTE_OK;
+    if (n_arguments) {
+        status = prepare_corpus(n_arguments, arguments, &prepared, error);
+        if (!status) status = prepare_tokenizer(NULL, &prepared, error);
+        if (!status) status = prepare_dataset(&prepared, error);
+    } else {
+        double validation = setup.validation >= 0 ? setup.validation : 0.1; /* NAN: not given */
+        prepared.facts.vocab = setup.vocab == UNSET_INTEGER ? 256 : (int)setup.vocab;
+        prepared.facts.validation_tokens = (uint64_t)(validation * (double)n_tokens);
+        prepared.facts.train_tokens = (uint64_t)n_tokens - prepared.facts.validation_tokens;
+        prepared.facts.train_bytes = prepared.facts.train_tokens * 4;
+    }
+    if (!status) status = prepare_recipe(&prepared, error);
+    if (!status) status = print_all(&prepared, error);
+    prepared_deinit(&prepared);
+    return status;
+}
+
+const struct command command_plan = {
+    .name = "plan",
+    .arguments = "[TEXT...]",
+    .summary = "say what a training run would choose and the memory it needs",
+    .details =
+        "Takes the options of mote train. With TEXT the choices are made for that text; without, for --tokens and "
+        "--vocab. No model is built.",
+    .example = "mote plan corpus.txt --dim 256 --layers 8",
+    .least = 0,
+    .most = -1,
+    .groups = groups,
+    .run = run_plan,
+};

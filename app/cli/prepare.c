@@ -1,0 +1,156 @@
+/* What happens before the first step. The steps for --minutes come from a measurement with a throw-away trainer on
+ * random tokens, so that the schedule still ends where the time does. */
+#include "prepare.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "console.h"
+#include "setup.h"
+
+static int skip_bad;
+static const struct option rows[] = {
+    {"skip-bad", 0, OPTION_FLAG, &skip_bad, NULL, 0, 0, NULL, "skip bad lines of JSONL and count them"},
+    {0},
+};
+const struct option_group group_corpus = {"Text", rows};
+
+mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepared *prepared, mote_error *error) {
+    mote_corpus_options options = mote_corpus_options_default();
+    if (isnan(setup.validation)) setup.validation = options.validation;
+    options.validation = setup.validation;
+    options.skip_bad = skip_bad;
+    mote_status status = mote_corpus_open(texts, n_texts, &options, &prepared->corpus, error);
+    if (status) return status;
+    mote_corpus_info info = mote_corpus_describe(prepared->corpus);
+    char size[SHORT_TEXT];
+    note("text       %s in %d file%s, %llu document%s", text_bytes((double)info.bytes, size), info.files,
+         info.files == 1 ? "" : "s", (unsigned long long)info.documents, info.documents == 1 ? "" : "s");
+    if (info.skipped_lines) warn("%llu bad lines were skipped", (unsigned long long)info.skipped_lines);
+    return MOTE_OK;
+}
+
+mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_error *error) {
+    mote_status status;
+    if (path) {
+        status = mote_model_open(path, &prepared->source, error);
+        if (status) return status;
+        prepared->tokenizer = mote_model_tokenizer(prepared->source);
+        if (!prepared->tokenizer) return mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer", path);
+    } else {
+        mote_corpus_info info = mote_corpus_describe(prepared->corpus);
+        mote_tokenizer_kind kind = MOTE_TOKENIZER_BYTE;
+        int limit = 0;
+        mote_recipe_tokenizer(&info, &kind, &limit);
+        static const mote_tokenizer_kind kinds[] = {MOTE_TOKENIZER_BYTE, MOTE_TOKENIZER_CHAR, MOTE_TOKENIZER_WORD,
+                                                    MOTE_TOKENIZER_BPE};
+        if (setup.tokenizer != UNSET) {
+            if (kinds[setup.tokenizer] != kind) limit = 4096; /* the recipe's limit was for another kind */
+            kind = kinds[setup.tokenizer];
+        }
+        if (setup.vocab != UNSET_INTEGER) limit = (int)setup.vocab;
+        status = mote_corpus_train_tokenizer(prepared->corpus, kind, limit, &prepared->own_tokenizer, error);
+        if (status) return status;
+        prepared->tokenizer = prepared->own_tokenizer;
+        for (int i = 0; i < 4; i++)
+            if (kinds[i] == kind) setup.tokenizer = i;
+        bool bounded = kind == MOTE_TOKENIZER_WORD || kind == MOTE_TOKENIZER_BPE;
+        setup.vocab = bounded ? limit : UNSET_INTEGER;
+    }
+    note("tokenizer  %s, %d tokens", mote_tokenizer_name(prepared->tokenizer),
+         mote_tokenizer_vocab(prepared->tokenizer));
+    return MOTE_OK;
+}
+
+mote_status prepare_dataset(struct prepared *prepared, mote_error *error) {
+    mote_status status = mote_dataset_create(prepared->corpus, prepared->tokenizer, &prepared->dataset, error);
+    if (status) return status;
+    mote_recipe_facts *facts = &prepared->facts;
+    facts->train_tokens = mote_dataset_tokens(prepared->dataset, MOTE_SPLIT_TRAIN);
+    facts->validation_tokens = mote_dataset_tokens(prepared->dataset, MOTE_SPLIT_VALIDATION);
+    facts->train_bytes = mote_dataset_bytes(prepared->dataset, MOTE_SPLIT_TRAIN);
+    facts->vocab = mote_tokenizer_vocab(prepared->tokenizer);
+    note("data       %llu tokens to train on, %llu for validation", (unsigned long long)facts->train_tokens,
+         (unsigned long long)facts->validation_tokens);
+    return MOTE_OK;
+}
+
+/* Seconds of one step: the fastest of a few, since other programs only ever slow a step down. At most ~10 s. */
+static mote_status measure_step(const mote_config *config, const mote_train_options *options, double *seconds,
+                                mote_error *error) {
+    enum { MOST = 10 };
+    mote_model *model = NULL;
+    mote_trainer *trainer = NULL;
+    double start = now_seconds(), sum = 0;
+    int counted = 0;
+    mote_status status = mote_model_create(config, NULL, options->seed, &model, error);
+    if (!status) status = mote_trainer_create(model, NULL, options, &trainer, error);
+    for (int i = 0; !status && i < MOST && (i < 2 || now_seconds() - start < 10); i++) {
+        mote_step_report report;
+        double begin = now_seconds();
+        status = mote_trainer_step(trainer, &report, error);
+        if (status == MOTE_DIVERGED) status = MOTE_OK; /* its time counts all the same */
+        if (i) sum += now_seconds() - begin, counted++;
+    }
+    *seconds = counted ? sum / counted : 1;
+    mote_trainer_destroy(trainer);
+    mote_model_close(model);
+    return status;
+}
+
+mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
+    mote_recipe_facts *facts = &prepared->facts;
+    facts->threads = (int)option_threads;
+    facts->epochs = isnan(setup.epochs) ? 0 : setup.epochs;
+    facts->minutes = isnan(setup.minutes) ? 0 : setup.minutes;
+    prepared->config = setup_config();
+    prepared->config.vocab = facts->vocab;
+    prepared->options = setup_train_options();
+    mote_status status =
+        mote_recipe_complete(facts, &prepared->config, &prepared->options, &prepared->reasons, error);
+    if (status || !facts->minutes || setup.steps != UNSET_INTEGER) return status;
+
+    /* Shape and batch stay; the steps are what fits the time, less a tenth for evaluations and samples, and what
+     * depends on the steps (warmup, learning rate) is chosen again. */
+    double seconds;
+    status = prepare_memory(prepared, error);
+    if (!status) status = measure_step(&prepared->config, &prepared->options, &seconds, error);
+    if (status) return status;
+    mote_train_options again = setup_train_options();
+    again.batch = prepared->options.batch;
+    again.accumulate = prepared->options.accumulate;
+    double steps = floor(0.9 * 60 * facts->minutes / seconds);
+    again.steps = steps < 1 ? 1 : steps > 1e12 ? (int64_t)1e12 : (int64_t)steps;
+    prepared->options = again;
+    mote_free(prepared->reasons);
+    prepared->reasons = NULL;
+    prepared->tokens_per_second =
+        (double)prepared->config.context * again.batch * again.accumulate / seconds;
+    char time[SHORT_TEXT];
+    note("measured   %.1f ms a step, %.0f tokens/s: %lld steps fit %s", 1e3 * seconds, prepared->tokens_per_second,
+         (long long)again.steps, text_seconds(60 * facts->minutes, time));
+    return mote_recipe_complete(facts, &prepared->config, &prepared->options, &prepared->reasons, error);
+}
+
+mote_status prepare_memory(struct prepared *prepared, mote_error *error) {
+    mote_status status = mote_plan_memory(&prepared->config, &prepared->options, NULL, &prepared->plan, error);
+    if (status) return status;
+    uint64_t available = memory_available_bytes();
+    if (!available || prepared->plan.total_bytes <= available) return MOTE_OK;
+    char needed[SHORT_TEXT], there[SHORT_TEXT], part[SHORT_TEXT];
+    mote_fail(error, MOTE_MEMORY, "training needs %s of memory (%s of it activations), but %s is available",
+              text_bytes((double)prepared->plan.total_bytes, needed),
+              text_bytes((double)prepared->plan.activations_bytes, part), text_bytes((double)available, there));
+    return mote_hint(error, MOTE_MEMORY,
+                     "a smaller --batch (now %d) with more --accumulate gives the same steps in less",
+                     prepared->options.batch);
+}
+
+void prepared_deinit(struct prepared *prepared) {
+    mote_free(prepared->reasons);
+    mote_dataset_destroy(prepared->dataset);
+    mote_tokenizer_destroy(prepared->own_tokenizer);
+    mote_model_close(prepared->source);
+    mote_corpus_close(prepared->corpus);
+    *prepared = (struct prepared){0};
+}

@@ -1,0 +1,34 @@
+/* From options and texts to all that a training run needs, in the order in which each part depends on the one before:
+ * corpus, tokenizer, dataset, recipe, memory. Shared by train and plan. */
+#ifndef MOTE_CLI_PREPARE_H
+#define MOTE_CLI_PREPARE_H
+
+#include "command.h"
+
+extern const struct option_group group_corpus; /* --skip-bad */
+
+struct prepared {
+    mote_corpus *corpus;
+    mote_tokenizer *own_tokenizer;
+    mote_model *source; /* model file whose tokenizer is used, when resuming */
+    const mote_tokenizer *tokenizer;
+    mote_dataset *dataset;
+    mote_recipe_facts facts;
+    mote_config config;
+    mote_train_options options;
+    char *reasons;
+    mote_memory_plan plan;
+    double tokens_per_second; /* of the measurement for --minutes; 0: none was made */
+};
+
+mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepared *prepared, mote_error *error);
+/* The tokenizer of the model in `path`, or where that is NULL one trained as the options say. */
+mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_error *error);
+mote_status prepare_dataset(struct prepared *prepared, mote_error *error);
+/* Completes config and options. With --minutes and no --steps, measures this machine to choose the steps. */
+mote_status prepare_recipe(struct prepared *prepared, mote_error *error);
+/* Fails with MOTE_MEMORY when the plan exceeds the memory that is available. */
+mote_status prepare_memory(struct prepared *prepared, mote_error *error);
+void prepared_deinit(struct prepared *prepared);
+
+#endif

@@ -1,0 +1,130 @@
+/* The run folder: created, locked, logged to. The lock is the kernel's (flock), so a killed trainer leaves none behind.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "console.h"
+#include "history.h"
+
+static mote_status fail_io(mote_error *error, const char *what, const char *path) {
+    return mote_fail(error, MOTE_IO, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+mote_status run_open(const char *model_path, int keep, struct run_folder *run, mote_error *error) {
+    size_t length = strlen(model_path);
+    if (length > 5 && !strcmp(model_path + length - 5, ".gguf")) length -= 5;
+    *run = (struct run_folder){.lock = -1, .keep = keep};
+    if (length + 40 > sizeof run->path)
+        return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof run->path - 40);
+    snprintf(run->path, sizeof run->path, "%.*s.run", (int)length, model_path);
+    if (mkdir(run->path, 0777) && errno != EEXIST) return fail_io(error, "make the folder", run->path);
+    const char *lock = run_path(run, "lock");
+    run->lock = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
+    if (run->lock < 0) return fail_io(error, "write", lock);
+    if (flock(run->lock, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK) return fail_io(error, "lock", lock);
+        mote_fail(error, MOTE_FAILED, "another mote train is writing into %s", run->path);
+        return mote_hint(error, MOTE_FAILED, "wait for it, or give another -o FILE");
+    }
+    return MOTE_OK;
+}
+
+void run_close(struct run_folder *run) {
+    if (run->log) fclose(run->log);
+    if (run->lock >= 0) close(run->lock);
+    run->log = NULL;
+    run->lock = -1;
+}
+
+const char *run_path(const struct run_folder *run, const char *name) {
+    static char paths[4][sizeof run->path + 64];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%.60s", run->path, name);
+    return path;
+}
+
+const char *run_checkpoint_path(const struct run_folder *run, int64_t step) {
+    char name[48];
+    snprintf(name, sizeof name, "step-%09lld.checkpoint", (long long)step);
+    return run_path(run, name);
+}
+
+static int newest_first(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x < y) - (x > y);
+}
+
+int run_checkpoints(const struct run_folder *run, int64_t *steps, int limit) {
+    DIR *folder = opendir(run->path);
+    if (!folder) return 0;
+    int n = 0;
+    for (const struct dirent *entry; n < limit && (entry = readdir(folder));) {
+        char *end;
+        if (strncmp(entry->d_name, "step-", 5)) continue;
+        long long step = strtoll(entry->d_name + 5, &end, 10);
+        if (!strcmp(end, ".checkpoint") && end >= entry->d_name + 14 && step >= 0) steps[n++] = step;
+    }
+    closedir(folder);
+    qsort(steps, (size_t)n, sizeof *steps, newest_first);
+    return n;
+}
+
+enum { MOST_CHECKPOINTS = 4096 };
+
+static void remove_after(const struct run_folder *run, int kept) {
+    int64_t *steps = malloc(MOST_CHECKPOINTS * sizeof *steps);
+    if (!steps) return;
+    int n = run_checkpoints(run, steps, MOST_CHECKPOINTS);
+    for (int i = kept; i < n; i++) unlink(run_checkpoint_path(run, steps[i]));
+    free(steps);
+}
+
+void run_prune(const struct run_folder *run) { remove_after(run, run->keep); }
+
+mote_status run_begin(struct run_folder *run, bool append, mote_error *error) {
+    const char *path = run_path(run, "run.jsonl");
+    if (!append) remove_after(run, 0);
+    run->log = fopen(path, append ? "a+" : "w");
+    if (!run->log) return fail_io(error, "write", path);
+    /* A torn last line is ended, so that it spoils no other. */
+    if (append && !fseek(run->log, -1, SEEK_END) && fgetc(run->log) != '\n') {
+        fseek(run->log, 0, SEEK_END);
+        fputc('\n', run->log);
+    }
+    return MOTE_OK;
+}
+
+void run_event(struct run_folder *run, mote_buffer *event) {
+    mote_buffer_print(event, "\n");
+    bool failed = event->failed || !run->log || fwrite(event->bytes, 1, event->size, run->log) != event->size ||
+                  fflush(run->log);
+    if (failed && !run->log_warned) {
+        warn("cannot write %s: %s; training goes on without it", run_path(run, "run.jsonl"), strerror(errno));
+        run->log_warned = true;
+    }
+    if (failed && run->log) clearerr(run->log);
+    mote_buffer_deinit(event);
+}
+
+mote_status run_write(const char *path, mote_buffer *buffer, mote_error *error) {
+    char temporary[1200], *text = NULL;
+    size_t size = buffer->size;
+    mote_status status = mote_buffer_finish(buffer, &text, error);
+    if (status) return status;
+    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
+    FILE *file = fopen(temporary, "wb");
+    if (!file) status = fail_io(error, "write", temporary);
+    bool written = file && fwrite(text, 1, size, file) == size && !fflush(file);
+    if (file && (fclose(file) || !written)) status = fail_io(error, "write", temporary);
+    if (!status && rename(temporary, path)) status = fail_io(error, "replace", path);
+    if (status) unlink(temporary);
+    mote_free(text);
+    return status;
+}

@@ -1,0 +1,29 @@
+/* The options that describe a model and its training, shared by train, plan, init and bench train. */
+#ifndef MOTE_CLI_SETUP_H
+#define MOTE_CLI_SETUP_H
+
+#include "command.h"
+
+extern const struct option_group group_vocab;     /* --vocab alone, for models without a text */
+extern const struct option_group group_tokenizer; /* --tokenizer and --vocab */
+extern const struct option_group group_shape, group_batch, group_length, group_optimizer, group_seed, group_type;
+
+struct setup {
+    int family, tokenizer, tied, bias, qk_norm, optimizer, schedule, type;
+    int64_t vocab, dim, layers, heads, kv_heads, head_dim, hidden, context, window;
+    double norm_epsilon, rope_base;
+    int64_t batch, accumulate, steps, warmup, restarts, seed;
+    double epochs, minutes, validation;
+    double lr, min_lr, adam_lr, beta1, beta2, epsilon, weight_decay, decay_part, clip, dropout, average;
+};
+extern struct setup setup;
+
+/* The library's structs with what was given; the rest keeps its "unset" mark. */
+mote_config setup_config(void);
+mote_train_options setup_train_options(void);
+/* The other way, after the library has completed them: so config.json holds every value of the run. */
+void setup_store(const mote_config *config, const mote_train_options *options);
+mote_type setup_type(void);
+uint64_t setup_seed(void);
+
+#endif

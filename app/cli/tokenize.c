@@ -1,0 +1,113 @@
+/* mote tokenize: text to ids and back with the tokenizer of a model. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "console.h"
+
+static int want_ids, want_text;
+static const struct option rows[] = {
+    {"ids", 0, OPTION_FLAG, &want_ids, NULL, 0, 0, NULL, "text in, one line of ids out"},
+    {"text", 0, OPTION_FLAG, &want_text, NULL, 0, 0, NULL, "ids in, text out"},
+    {0},
+};
+static const struct option_group group = {"Form", rows};
+static const struct option_group *const groups[] = {&group, &group_common, NULL};
+
+/* Whole numbers between spaces; every one must be an id of the vocabulary. */
+static mote_status read_ids(const char *text, size_t size, int vocab, int32_t **ids, size_t *n, mote_error *error) {
+    int32_t *list = malloc((size / 2 + 2) * sizeof *list);
+    if (!list) return mote_fail(error, MOTE_MEMORY, "the ids do not fit in memory");
+    *n = 0;
+    mote_status status = MOTE_OK;
+    for (size_t at = 0; !status;) {
+        while (at < size && text[at] && strchr(" \t\r\n,", text[at])) at++;
+        if (at == size) break;
+        char *end;
+        errno = 0;
+        long long id = strtoll(text + at, &end, 10);
+        if (end == text + at || (*end && !strchr(" \t\r\n,", *end)) || (!*end && end != text + size))
+            status =
+                mote_fail(error, MOTE_BAD_FILE, "byte %zu of the input is not an id: \"%.12s\"", at + 1, text + at);
+        else if (errno || id < 0 || id >= vocab)
+            status = mote_fail(error, MOTE_BAD_FILE, "id %.20s is not one of the vocabulary, 0 to %d", text + at,
+                               vocab - 1);
+        else list[(*n)++] = (int32_t)id;
+        at = (size_t)(end - text);
+    }
+    if (status) {
+        free(list);
+        list = NULL;
+    }
+    *ids = list;
+    return status;
+}
+
+static void print_table(const mote_tokenizer *tokenizer, const int32_t *tokens, size_t n, mote_buffer *buffer) {
+    mote_buffer_print(buffer, "%8s %8s  %s\n", "place", "id", "piece");
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes;
+        const char *piece = mote_tokenizer_piece(tokenizer, tokens[i], &bytes);
+        mote_buffer_print(buffer, "%8zu %8d  ", i, (int)tokens[i]);
+        mote_buffer_json_string(buffer, piece, bytes);
+        mote_buffer_print(buffer, "\n");
+    }
+}
+
+static mote_status to_tokens(const mote_tokenizer *tokenizer, const char *text, size_t size, mote_error *error) {
+    int32_t *tokens = NULL;
+    size_t n;
+    mote_status status = mote_tokenizer_encode(tokenizer, text, size, &tokens, &n, error);
+    if (status) return status;
+    mote_buffer buffer = {0};
+    if (want_ids) {
+        for (size_t i = 0; i < n; i++) mote_buffer_print(&buffer, "%s%d", i ? " " : "", (int)tokens[i]);
+        mote_buffer_print(&buffer, "\n");
+    } else {
+        print_table(tokenizer, tokens, n, &buffer);
+        mote_buffer_print(&buffer, "%zu tokens for %zu bytes, %.2f bytes per token\n", n, size,
+                          n ? (double)size / (double)n : 0.0);
+    }
+    mote_free(tokens);
+    return out_buffer(&buffer, error);
+}
+
+static mote_status to_text(const mote_tokenizer *tokenizer, const char *ids, size_t size, mote_error *error) {
+    int32_t *tokens = NULL;
+    char *text = NULL;
+    size_t n = 0, bytes = 0;
+    mote_status status = read_ids(ids, size, mote_tokenizer_vocab(tokenizer), &tokens, &n, error);
+    if (!status) status = mote_tokenizer_decode(tokenizer, tokens, n, &text, &bytes, error);
+    if (!status) out_write(text, bytes);
+    mote_free(text);
+    free(tokens);
+    return status;
+}
+
+static mote_status run_tokenize(int n_arguments, const char *const *arguments, mote_error *error) {
+    if (want_ids && want_text) return mote_fail(error, MOTE_USAGE, "--ids and --text are opposites: give one");
+    mote_model *model = NULL;
+    char *input = NULL;
+    size_t size;
+    mote_status status = mote_model_open(arguments[0], &model, error);
+    const mote_tokenizer *tokenizer = status ? NULL : mote_model_tokenizer(model);
+    if (!status && !tokenizer) status = mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer", arguments[0]);
+    if (!status) status = read_whole(n_arguments > 1 ? arguments[1] : NULL, &input, &size, error);
+    if (!status) status = (want_text ? to_text : to_tokens)(tokenizer, input, size, error);
+    free(input);
+    mote_model_close(model);
+    return status;
+}
+
+const struct command command_tokenize = {
+    .name = "tokenize",
+    .arguments = "MODEL [FILE]",
+    .summary = "turn text into the tokens of a model, or back",
+    .details = "Reads FILE or standard input. Without options it prints a table of the pieces.",
+    .example = "echo 'Once upon a time' | mote tokenize model.gguf --ids",
+    .least = 1,
+    .most = 2,
+    .groups = groups,
+    .run = run_tokenize,
+};

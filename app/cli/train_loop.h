@@ -1,0 +1,44 @@
+/* A training run in progress: what the loop, its evaluations, samples and saves share. */
+#ifndef MOTE_CLI_TRAIN_LOOP_H
+#define MOTE_CLI_TRAIN_LOOP_H
+
+#include "history.h"
+#include "prepare.h"
+#include "progress.h"
+#include "report.h"
+
+struct training {
+    const char *output;
+    mote_type type;
+    int64_t save_every, evaluate_every, sample_every; /* steps; 0 for sample_every: no samples */
+    const char *sample_prompt;
+    bool quiet;
+    double deadline; /* on now_seconds()' clock; 0: none */
+    struct prepared *prepared;
+    mote_model *model;
+    mote_trainer *trainer;
+    struct run_folder run;
+    struct history history;
+    struct progress progress;
+    struct report report;
+    mote_evaluation final;
+    bool have_final;
+    int64_t saved_step;      /* of the newest checkpoint; -1: none */
+    double saved_at, speed;  /* clock of the last save; smoothed tokens per second */
+    int64_t log_every;
+    bool out_of_time;
+};
+
+/* Installs the handlers: the first SIGINT or SIGTERM asks the loop to end, the second ends the process at once. */
+void train_catch_signals(void);
+/* Trains to the last step or deadline. MOTE_INTERRUPTED: ended by a signal, everything saved. MOTE_DIVERGED: stopped,
+ * the last good checkpoint and model are on disk. */
+mote_status train_loop(struct training *training, mote_error *error);
+/* Saves the model, then the checkpoint: a checkpoint on disk always has a model beside it. */
+mote_status train_save(struct training *training, mote_error *error);
+/* Final evaluation over the whole validation part. */
+mote_status train_evaluate_all(struct training *training, mote_error *error);
+/* Logs the end and writes the report; status: "finished", "interrupted", "diverged", "failed". */
+void train_end(struct training *training, const char *status, const char *message);
+
+#endif

@@ -1,0 +1,269 @@
+/* Speed of the products against the measured multiply-add peak of one thread, at the shapes of tiny transformers, in the
+ * three forms of training and in decoding. A figure is the median of several timed batches of calls.
+ * Usage: bench_kernels [mask of MOTE_CPU_ bits, default all] [only shapes whose line contains this text] */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernels/kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+enum { BATCHES = 9 };
+static const double batch_seconds = 0.008;
+static double peak; /* GFLOP/s */
+static const char *only;
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t); /* what other processes take does not count */
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Median seconds of one call. */
+static double measure(void (*call)(void *), void *context) {
+    call(context);
+    double start = now();
+    int n = 0;
+    do call(context), n++;
+    while (now() - start < batch_seconds);
+    double seconds[BATCHES];
+    for (int i = 0; i < BATCHES; i++) {
+        start = now();
+        for (int j = 0; j < n; j++) call(context);
+        seconds[i] = (now() - start) / n;
+    }
+    qsort(seconds, BATCHES, sizeof *seconds, ascending);
+    return seconds[BATCHES / 2];
+}
+
+/* Independent chains of multiply-adds in registers: nothing else in the loop, so this is the roof. */
+enum { PEAK_ROUNDS = 1 << 20 };
+static volatile float peak_result;
+#define PEAK_BODY(vector, set, fused)                                                                                  \
+    vector sum[12], factor = set(0.999f), addend = set(0.001f);                                                        \
+    for (int j = 0; j < 12; j++) sum[j] = set((float)j);                                                               \
+    for (int i = 0; i < PEAK_ROUNDS; i++) {                                                                            \
+        sum[0] = fused(sum[0], factor, addend), sum[1] = fused(sum[1], factor, addend);                                \
+        sum[2] = fused(sum[2], factor, addend), sum[3] = fused(sum[3], factor, addend);                                \
+        sum[4] = fused(sum[4], factor, addend), sum[5] = fused(sum[5], factor, addend);                                \
+        sum[6] = fused(sum[6], factor, addend), sum[7] = fused(sum[7], factor, addend);                                \
+        sum[8] = fused(sum[8], factor, addend), sum[9] = fused(sum[9], factor, addend);                                \
+        sum[10] = fused(sum[10], factor, addend), sum[11] = fused(sum[11], factor, addend);                            \
+    }                                                                                                                  \
+    float total = 0;                                                                                                   \
+    for (int j = 0; j < 12; j++) total += sum[j][0];                                                                   \
+    peak_result = total;
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f"))) static void peak_avx512(void *unused) {
+    (void)unused;
+    PEAK_BODY(__m512, _mm512_set1_ps, _mm512_fmadd_ps)
+}
+__attribute__((target("avx2,fma"))) static void peak_avx2(void *unused) {
+    (void)unused;
+    PEAK_BODY(__m256, _mm256_set1_ps, _mm256_fmadd_ps)
+}
+#define set_plain _mm_set1_ps
+#define fused_plain(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
+typedef __m128 vector_plain;
+#elif defined(__aarch64__)
+#define set_plain vdupq_n_f32
+#define fused_plain(a, b, c) vfmaq_f32(c, a, b)
+typedef float32x4_t vector_plain;
+#else
+typedef float vector_plain __attribute__((vector_size(16)));
+#define set_plain(x) ((vector_plain){x, x, x, x})
+#define fused_plain(a, b, c) ((a) * (b) + (c))
+#endif
+static void peak_plain(void *unused) {
+    (void)unused;
+    PEAK_BODY(vector_plain, set_plain, fused_plain)
+}
+
+static void measure_peak(unsigned mask) {
+    int width = 4;
+    void (*body)(void *) = peak_plain;
+#if defined(__x86_64__)
+    if (mask & MOTE_CPU_AVX2) body = peak_avx2, width = 8;
+    if (mask & MOTE_CPU_AVX512) body = peak_avx512, width = 16;
+#else
+    (void)mask;
+#endif
+    peak = 2.0 * 12 * width * PEAK_ROUNDS / measure(body, NULL) * 1e-9;
+    printf("one thread, %d floats wide: %.1f GFLOP/s of multiply-adds in registers\n", width, peak);
+}
+
+static float *values(size_t n) {
+    float *v = aligned_alloc(64, (n * sizeof *v + 63) / 64 * 64);
+    if (!v) exit(6);
+    uint32_t state = 1;
+    for (size_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        v[i] = (float)(state >> 8) * 0x1p-24f - 0.5f;
+    }
+    return v;
+}
+
+typedef struct {
+    const mote_kernels *k;
+    mote_gemm g;
+    mote_type type;
+} product;
+
+static void call_product(void *context) {
+    product *p = context;
+    p->k->gemm[p->type](&p->g);
+}
+
+static void report(const char *form, product *p) {
+    char line[160];
+    snprintf(line, sizeof line, "%-16s %-5s %4d x %5d x %5d", form, mote_type_get(p->type)->name, p->g.rows, p->g.columns,
+             p->g.depth);
+    if (only && !strstr(line, only)) return;
+    double seconds = measure(call_product, p), flops = 2.0 * p->g.rows * p->g.columns * p->g.depth / seconds * 1e-9;
+    double bytes = (double)p->g.columns * p->g.depth * mote_type_get(p->type)->block_bytes / seconds * 1e-9;
+    printf("%s %9.2f us %8.1f GFLOP/s %5.1f %%", line, seconds * 1e6, flops, 100 * flops / peak);
+    if (p->g.rows == 1) printf(" %7.1f GB/s of weights", bytes);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* y = x W^T, W packed. */
+static void forward(const mote_kernels *k, mote_type type, int rows, int n, int depth) {
+    float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth), *y = values((size_t)rows * (size_t)n);
+    char *row_major = (char *)values((size_t)n * (size_t)depth), *packed = (char *)values(mote_packed_values(n, depth));
+    mote_type_get(type)->from_f32(w, row_major, (size_t)n * (size_t)depth);
+    k->pack[type](row_major, (size_t)depth, n, depth, packed);
+    product p = {.k = k, .type = type};
+    p.g = (mote_gemm){.rows = rows, .columns = n, .depth = depth, .a = x, .a_row = (size_t)depth, .a_depth = 1, .b = packed,
+                      .b_panel = (size_t)depth * MOTE_PANEL, .b_depth = MOTE_PANEL, .c = y, .c_row = (size_t)n};
+    report("forward", &p);
+    free(x), free(w), free(y), free(row_major), free(packed);
+}
+
+/* dx = dy W and dW = dy^T x: B is row-major in both. */
+static void backward(const mote_kernels *k, int rows, int n, int depth) {
+    float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth), *dy = values((size_t)rows * (size_t)n);
+    product p = {.k = k, .type = MOTE_TYPE_F32};
+    p.g = (mote_gemm){.rows = rows, .columns = depth, .depth = n, .a = dy, .a_row = (size_t)n, .a_depth = 1, .b = w,
+                      .b_panel = MOTE_PANEL, .b_depth = (size_t)depth, .c = x, .c_row = (size_t)depth};
+    report("input gradient", &p);
+    p.g = (mote_gemm){.rows = n, .columns = depth, .depth = rows, .a = dy, .a_row = 1, .a_depth = (size_t)n, .b = x,
+                      .b_panel = MOTE_PANEL, .b_depth = (size_t)depth, .c = w, .c_row = (size_t)depth, .start = w,
+                      .start_row = (size_t)depth};
+    memset(dy, 0, (size_t)rows * (size_t)n * sizeof *dy); /* sums would grow over the repeats */
+    report("weight gradient", &p);
+    free(x), free(w), free(dy);
+}
+
+/* Pack, as after each optimizer step, against the memory it moves. */
+typedef struct {
+    const mote_kernels *k;
+    int n, depth;
+    const float *w;
+    float *panels;
+} packing;
+static void call_pack(void *context) {
+    packing *p = context;
+    p->k->pack[MOTE_TYPE_F32](p->w, (size_t)p->depth, p->n, p->depth, p->panels);
+}
+
+static void measure_pack(const mote_kernels *k, int n, int depth) {
+    packing p = {k, n, depth, values((size_t)n * (size_t)depth), values(mote_packed_values(n, depth))};
+    double seconds = measure(call_pack, &p);
+    printf("pack             f32   %d x %d: %.2f us, %.1f GB/s read\n", n, depth, seconds * 1e6,
+           4.0 * n * depth / seconds * 1e-9);
+    free((void *)(uintptr_t)p.w), free(p.panels);
+}
+
+/* One row kernel, named by the slot. */
+enum { ROW = 384, SCORES = 256, VOCABULARY = 16000 };
+typedef struct {
+    const mote_kernels *k;
+    float *a, *b, *c, *d;
+} row_work;
+static void call_rms_norm(void *w) { row_work *r = w; r->k->rms_norm(r->a, r->b, ROW, 1e-5f, r->c); }
+static void call_rms_norm_backward(void *w) { row_work *r = w; r->k->rms_norm_backward(r->d, r->a, r->b, 1, ROW, r->c, false); }
+static void call_softmax(void *w) { row_work *r = w; r->k->softmax(r->a, SCORES, 0.01f); }
+static void call_softmax_again(void *w) { row_work *r = w; r->k->softmax_again(r->a, SCORES, 0.01f, 5); }
+static void call_silu_gate(void *w) { row_work *r = w; r->k->gate[MOTE_ACTIVATION_SILU](r->a, r->b, r->c, ROW); }
+static void call_gelu(void *w) { row_work *r = w; r->k->activate[MOTE_ACTIVATION_GELU](r->a, r->c, ROW); }
+static void call_gate_backward(void *w) {
+    row_work *r = w;
+    r->k->gate_backward[MOTE_ACTIVATION_SILU](r->a, r->b, r->d, r->c, r->c + ROW, ROW);
+}
+static void call_cross_entropy(void *w) {
+    row_work *r = w;
+    bool correct;
+    r->k->cross_entropy(r->a, VOCABULARY, 3, 0.01f, true, &correct);
+}
+static void call_adamw(void *w) {
+    row_work *r = w;
+    const mote_adamw o = {0.001f, 0.9f, 0.99f, 1e-8f, 0.1f, 1, 1, 1};
+    r->k->adamw(&o, r->a, r->b, r->c, r->d, VOCABULARY);
+}
+static void call_dot(void *w) { row_work *r = w; r->k->dot(r->a, r->b, VOCABULARY); }
+static void call_rope(void *w) { row_work *r = w; r->k->rope(r->a, r->b, 64, true, false, false, r->c); }
+
+static void measure_rows(const mote_kernels *k) {
+    static const struct {
+        const char *name;
+        void (*call)(void *);
+        int n;
+    } rows[] = {{"rms_norm", call_rms_norm, ROW}, {"rms_norm_backward", call_rms_norm_backward, ROW},
+                {"softmax", call_softmax, SCORES}, {"softmax_again", call_softmax_again, SCORES}, {"rope", call_rope, 64},
+                {"gate silu", call_silu_gate, ROW}, {"gate_backward", call_gate_backward, ROW}, {"activate gelu", call_gelu, ROW},
+                {"cross_entropy", call_cross_entropy, VOCABULARY}, {"adamw", call_adamw, VOCABULARY}, {"dot", call_dot, VOCABULARY}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (only && !strstr(rows[i].name, only)) continue;
+        row_work work = {k, values(VOCABULARY), values(VOCABULARY), values(VOCABULARY), values(VOCABULARY)};
+        for (int j = 0; j < VOCABULARY; j++) work.c[j] += 0.5f; /* AdamW: second moments are not negative */
+        double seconds = measure(rows[i].call, &work);
+        printf("%-20s n %5d %9.3f us %6.2f ns a value\n", rows[i].name, rows[i].n, seconds * 1e6, seconds * 1e9 / rows[i].n);
+        free(work.a), free(work.b), free(work.c), free(work.d);
+    }
+}
+
+int main(int argc, char **argv) {
+    unsigned mask = argc > 1 ? (unsigned)strtol(argv[1], NULL, 0) & mote_cpu_detect() : mote_cpu_detect();
+    only = argc > 2 ? argv[2] : NULL;
+    mote_kernels k;
+    mote_kernels_fill(&k, mask);
+    printf("kernels: %s\n", k.name);
+    measure_peak(mask);
+    static const int shapes[][2] = {{64, 64}, {128, 128}, {384, 128}, {128, 512}, {384, 384}, {1536, 384}, {384, 1536}, {65, 128}};
+    static const int token_counts[] = {64, 256, 768};
+    printf("form             type  rows x columns x depth\n");
+    for (size_t t = 0; t < 3; t++) {
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            forward(&k, MOTE_TYPE_F32, token_counts[t], shapes[s][0], shapes[s][1]);
+            backward(&k, token_counts[t], shapes[s][0], shapes[s][1]);
+        }
+    }
+    forward(&k, MOTE_TYPE_F32, 96, 16000, 384);
+    backward(&k, 96, 16000, 384);
+    forward(&k, MOTE_TYPE_F32, 64, 64, 32); /* attention: scores, and their sum over values */
+    forward(&k, MOTE_TYPE_F32, 64, 32, 64);
+    forward(&k, MOTE_TYPE_BF16, 64, 384, 384);
+    forward(&k, MOTE_TYPE_F16, 64, 384, 384);
+    for (int type = 0; type < MOTE_N_TYPES; type++) {
+        forward(&k, (mote_type)type, 1, 128, 128);
+        forward(&k, (mote_type)type, 1, 384, 384);
+        forward(&k, (mote_type)type, 1, 16000, 384);
+        forward(&k, (mote_type)type, 4, 384, 384);
+    }
+    if (!only || strstr("pack", only)) measure_pack(&k, 384, 384), measure_pack(&k, 16000, 384);
+    measure_rows(&k);
+    return 0;
+}

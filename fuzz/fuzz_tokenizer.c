@@ -1,0 +1,115 @@
+/* Tokenizers, from any bytes. Property 1: learning from text and encoding text never fails but for memory, decoding
+ * gives the text back (byte, bpe) and encoding in parts the same as at once. Property 2: a vocabulary of anybody is
+ * refused or works, and comes back the same from its own parts. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "text/tokenizer_core.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(int condition) {
+    if (!condition) abort();
+}
+
+static void check_encoding(const mote_tokenizer *t, const char *text, size_t n, size_t step) {
+    int32_t *ids;
+    size_t n_ids, n_back, at = 0;
+    char *back;
+    check(mote_tokenizer_encode(t, text, n, &ids, &n_ids, NULL) == MOTE_OK && n_ids <= n);
+    for (size_t i = 0; i < n_ids; i++)
+        check(ids[i] >= 0 && ids[i] < mote_tokenizer_vocab(t) && ids[i] != mote_tokenizer_end(t));
+    check(mote_tokenizer_decode(t, ids, n_ids, &back, &n_back, NULL) == MOTE_OK);
+    bool exact = t->kind == MOTE_TOKENIZER_BYTE || t->kind == MOTE_TOKENIZER_BPE;
+    for (size_t i = 0; i < n_ids; i++) exact = exact && t->types[ids[i]] == MOTE_TOKEN_NORMAL;
+    if (exact) check(n_back == n && memcmp(back, text, n) == 0);
+    mote_token_list list = {0};
+    while (at < n) check(mote_tokenizer_encode_part(t, text, n, &at, step, &list, NULL) == MOTE_OK);
+    check(list.n == n_ids && (n_ids == 0 || memcmp(list.tokens, ids, n_ids * sizeof *ids) == 0));
+    mote_release(list.tokens);
+    mote_free(ids);
+    mote_free(back);
+}
+
+static void check_parts(const mote_tokenizer *t, const char *text, size_t n) {
+    mote_arena arena = {0};
+    mote_tokenizer_parts parts;
+    mote_tokenizer *again, *copy;
+    int32_t *ids, *same;
+    size_t n_ids, n_same;
+    check(mote_tokenizer_to_parts(t, &arena, &parts, NULL) == MOTE_OK);
+    check(mote_tokenizer_from_parts(&parts, "fuzz", &again, NULL) == MOTE_OK);
+    check(mote_tokenizer_copy(again, &copy, NULL) == MOTE_OK);
+    check(mote_tokenizer_encode(t, text, n, &ids, &n_ids, NULL) == MOTE_OK);
+    check(mote_tokenizer_encode(copy, text, n, &same, &n_same, NULL) == MOTE_OK);
+    check(n_ids == n_same && (n_ids == 0 || memcmp(ids, same, n_ids * sizeof *ids) == 0));
+    mote_free(ids);
+    mote_free(same);
+    mote_tokenizer_destroy(again);
+    mote_tokenizer_destroy(copy);
+    mote_arena_deinit(&arena);
+}
+
+static void fuzz_training(uint8_t choice, const char *text, size_t n) {
+    mote_tokenizer *t;
+    size_t half = n / 2;
+    check(mote_tokenizer_train((mote_tokenizer_kind)(choice & 3), 257 + (choice >> 2), text, half, &t, NULL) ==
+          MOTE_OK);
+    check_encoding(t, text, n, 1 + (choice >> 4));
+    check_parts(t, text, n);
+    mote_tokenizer_destroy(t);
+}
+
+/* Lines of the input: tokens, and those that begin with a tab merges. Bytes 0 to 255 come first if choice says so. */
+static void fuzz_parts(uint8_t choice, const char *text, size_t n) {
+    enum { MOST = 600 };
+    static const char *const kinds[] = {"", "byte", "char", "word", "bpe"};
+    static mote_string tokens[MOST], merges[MOST];
+    static int32_t types[MOST];
+    static char bytes[256][4];
+    size_t n_tokens = 0, n_merges = 0;
+    for (int i = 0, next = 256; (choice & 1) && i < 256; i++) {
+        bool printable = (i >= 33 && i <= 126) || (i >= 161 && i <= 172) || i >= 174;
+        int point = printable ? i : next++, size = point < 0x80 ? 1 : 2;
+        bytes[i][0] = (char)(size == 1 ? point : 0xC0 | point >> 6);
+        bytes[i][1] = (char)(0x80 | (point & 63));
+        types[n_tokens] = MOTE_TOKEN_NORMAL;
+        tokens[n_tokens++] = (mote_string){bytes[i], (size_t)size};
+    }
+    for (size_t at = 0, end; at < n && n_tokens < MOST && n_merges < MOST; at = end + 1) {
+        const char *newline = memchr(text + at, '\n', n - at);
+        end = newline ? (size_t)(newline - text) : n;
+        if (text[at] == '\t') merges[n_merges++] = (mote_string){text + at + 1, end - at - 1};
+        else {
+            bool typed = end > at && text[at] >= 1 && text[at] <= 6;
+            types[n_tokens] = typed ? text[at] : MOTE_TOKEN_NORMAL;
+            tokens[n_tokens++] = (mote_string){text + at + typed, end - at - typed};
+        }
+    }
+    const char *kind = kinds[(choice >> 1) % 5], *model = choice & 16 ? "mote.word" : "gpt2";
+    mote_tokenizer_parts parts = {.model = {model, strlen(model)},
+                                  .kind = {kind, strlen(kind)},
+                                  .tokens = tokens,
+                                  .types = choice & 32 ? NULL : types,
+                                  .n_tokens = n_tokens,
+                                  .merges = merges,
+                                  .n_merges = n_merges,
+                                  .end = choice & 64 ? (int32_t)n_tokens - 1 : -1,
+                                  .unknown = choice & 128 ? (int32_t)n_tokens - 2 : -1};
+    mote_tokenizer *t;
+    mote_error error;
+    mote_status status = mote_tokenizer_from_parts(&parts, "fuzz", &t, &error);
+    check(status == MOTE_OK || status == MOTE_BAD_FILE);
+    if (status) return;
+    check_encoding(t, text, n, 7);
+    check_parts(t, text, n);
+    mote_tokenizer_destroy(t);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    if (size < 2) return 0;
+    const char *text = (const char *)data + 2;
+    if (data[0] & 1) fuzz_training(data[1], text, size - 2);
+    else fuzz_parts(data[1], text, size - 2);
+    return 0;
+}

@@ -1,0 +1,371 @@
+#!/bin/sh
+# Tests of the command, as a user meets it: exit codes, messages, JSON, files, resuming, signals. Usage: test_cli.sh MOTE
+# Works in a folder of its own and prints one line a test and then "N passed, N failed, N skipped".
+set -u
+[ $# -eq 1 ] || { echo "usage: $0 MOTE" >&2; exit 2; }
+case $1 in /*) mote=$1 ;; *) mote=$PWD/$1 ;; esac
+[ -x "$mote" ] || { echo "$0: $mote is no program" >&2; exit 2; }
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work" || exit 1
+unset NO_COLOR
+passed=0 failed=0 skipped=0
+
+ok() { passed=$((passed + 1)); echo "ok   $1"; }
+fail() { failed=$((failed + 1)); echo "FAIL $1${2:+: $2}"; [ ! -s err ] || sed 's/^/       /' err | head -n 4; }
+skip() { skipped=$((skipped + 1)); echo "skip $1: $2"; }
+check() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "got $2, wanted $3"; fi; } # NAME GOT WANTED
+# code NAME CODE ARGUMENT...: runs mote; its output is in the files out and err
+code() {
+    name=$1 wanted=$2
+    shift 2
+    "$mote" "$@" >out 2>err </dev/null
+    got=$?
+    if [ $got -ne "$wanted" ]; then fail "$name" "exit code $got, wanted $wanted"
+    elif [ "$wanted" -ne 0 ] && [ "$wanted" -ne 8 ] && ! grep -q '^error: ..........' err; then fail "$name" "no error: line"
+    elif [ "$wanted" -ne 0 ] && [ -s out ]; then fail "$name" "wrote to standard output"
+    else ok "$name"; fi
+}
+says() { if grep -q -- "$2" err; then ok "$1"; else fail "$1" "standard error lacks '$2'"; fi; } # NAME TEXT
+sum() { sha256sum "$1" 2>/dev/null | cut -d' ' -f1; }
+if command -v python3 >/dev/null 2>&1; then have_python=1; else have_python=0; fi
+# json NAME KEY...: the file out is one JSON object that has these keys
+json() {
+    name=$1
+    shift
+    if [ $have_python = 0 ]; then skip "$name" "python3 is not there"
+    elif python3 -c 'import json, sys
+o = json.load(open("out"))
+sys.exit(0 if isinstance(o, dict) and all(k in o for k in sys.argv[1:]) else 1)' "$@" 2>/dev/null; then ok "$name"
+    else fail "$name" "not JSON with $*: $(head -c 100 out)"; fi
+}
+
+# About 30 KB of text that is varied enough to learn from.
+awk 'BEGIN {
+    split("fox,dog,king,miller,girl,sailor,owl,baker,thief,judge,crow", who, ",")
+    split("saw,found,lost,sold,loved,feared,followed,carried", did, ",")
+    split("a red house,the old bridge,a silver coin,the long road,a small boat,the dark wood,a warm loaf", what, ",")
+    s = 7
+    for (i = 0; i < 700; i++) {
+        s = (s * 1103515245 + 12345) % 2147483648; a = int(s / 65536)
+        printf "The %s %s %s. ", who[1 + a % 11], did[1 + int(a / 11) % 8], what[1 + int(a / 88) % 7]
+        if (i % 5 == 4) printf "\n"
+    }
+}' >text.txt
+small="--dim 32 --layers 2 --heads 2 --hidden 64 --context 32 --batch 4 --tokenizer char --quiet"
+
+# ---- help
+code "help" 0 help
+code "--help" 0 --help
+code "--version" 0 --version
+code "no command" 2
+code "unknown command" 2 trian
+says "unknown command is corrected" "did you mean mote train"
+"$mote" help --man >man.txt 2>err || fail "help --man"
+for shell in bash zsh fish; do "$mote" help --completion $shell >completion.$shell 2>err || fail "completion $shell"; done
+bash -n completion.bash 2>err && ok "bash completion is a script" || fail "bash completion is a script"
+commands=$("$mote" --help 2>&1 | sed -n 's/^  \([a-z][a-z]*\( train\)\{0,1\}\)  .*/\1/p' | tr ' ' '_')
+count=0
+for command in $commands; do
+    count=$((count + 1))
+    words=$(echo "$command" | tr _ ' ')
+    code "help $words" 0 help $words
+    code "$words --help" 0 $words --help
+    missing=
+    for option in $(sed -n 's/^  \(-[a-zA-Z], \|    \)--\([a-z0-9-]*\).*/\2/p' out); do
+        grep -q -- "$(printf '%s' "$option" | sed 's/-/\\\\-/g; s/^/\\\\-\\\\-/')" man.txt || missing="$missing man:$option"
+        grep -q -- "--$option" completion.bash || missing="$missing bash:$option"
+        grep -q -- "--$option\\[" completion.zsh || missing="$missing zsh:$option"
+        grep -q -- "-l $option" completion.fish || missing="$missing fish:$option"
+    done
+    check "$words: every option is in man page and completions" "$missing" ""
+    code "$words: unknown option" 2 $words --no-such-option
+done
+[ $count -ge 13 ] && ok "all commands are listed" || fail "all commands are listed" "$count"
+if command -v man >/dev/null 2>&1 && command -v groff >/dev/null 2>&1; then
+    groff -man -Tascii -ww man.txt >man.out 2>err
+    check "man page has no troff warnings" "$(wc -c <err | tr -d ' ')" 0
+else skip "man page has no troff warnings" "groff is not there"; fi
+
+# ---- wrong use
+code "option with a slip" 2 train text.txt -o m.gguf --layrs 2
+says "option with a slip is corrected" "did you mean --layers"
+code "value missing" 2 train text.txt -o
+code "no output" 2 train text.txt
+code "no text" 2 train -o m.gguf
+code "bad integer" 2 train text.txt -o m.gguf --steps 12x
+code "integer too large" 2 train text.txt -o m.gguf --steps 99999999999999999999
+code "integer out of range" 2 train text.txt -o m.gguf --layers 0
+code "empty number" 2 train text.txt -o m.gguf --lr ""
+code "infinite number" 2 train text.txt -o m.gguf --lr inf
+code "number out of range" 2 train text.txt -o m.gguf --dropout 1.5
+code "bad choice" 2 train text.txt -o m.gguf --optimizer adam
+says "bad choice is corrected" "did you mean adamw"
+code "flag with a value" 2 train text.txt -o m.gguf --resume=1
+code "option twice" 2 train text.txt -o m.gguf --lr 1 --lr 2
+code "opposites" 2 train text.txt -o m.gguf --tied --untied
+code "resume and force" 2 train text.txt -o m.gguf --resume --force
+code "contradicting shape" 2 init -o m.gguf --dim 30 --heads 4
+code "too many arguments" 2 show a b
+code "model missing" 3 show missing.gguf
+code "text missing" 3 train missing.txt -o m.gguf
+printf 'GGUF is not this' >bad.gguf
+for command in show inspect generate eval bench tokenize chat; do
+    case $command in eval) code "$command: bad file" 3 eval bad.gguf text.txt ;; *) code "$command: bad file" 3 $command bad.gguf ;; esac
+done
+: >empty.txt
+code "empty text" 3 train empty.txt -o m.gguf $small
+printf 'a\000b\377' >binary.txt
+code "text that is none" 3 train binary.txt -o m.gguf $small
+code "does not fit" 6 train text.txt -o m.gguf --quiet --dim 8192 --layers 64 --batch 4096 --context 4096
+check "a refused run leaves no model" "$(ls m.gguf 2>/dev/null)" ""
+
+# ---- train
+code "train" 0 train text.txt -o m.gguf $small --steps 40 --lr 0.01 --json
+json "train --json" loss perplexity bits_per_byte tokens_per_second steps model
+for file in m.gguf m.run/run.jsonl m.run/report.html m.run/config.json m.run/step-000000040.checkpoint; do
+    [ -s $file ] && ok "train writes $file" || fail "train writes $file"
+done
+check "two checkpoints are kept" "$(ls m.run/*.checkpoint | wc -l | tr -d ' ')" 2
+check "no temporary files are left" "$(ls -a . m.run | grep -c 'tmp')" 0
+if [ $have_python = 1 ]; then
+    python3 - >out 2>err <<'END'
+import json, html.parser
+events = [json.loads(l) for l in open("m.run/run.jsonl")]
+names = [e["event"] for e in events]
+assert names[0] == "start" and names[-1] == "end" and events[-1]["status"] == "finished", names
+assert names.count("step") == 40 and {"evaluation", "sample", "checkpoint"} <= set(names), names
+losses = [e["loss"] for e in events if e["event"] == "step"]
+assert sum(losses[-5:]) / 5 < 0.8 * losses[0], losses
+open_tags = []
+class Check(html.parser.HTMLParser):
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("meta", "br"): open_tags.append(tag)
+        for name, value in attributes: assert name not in ("src", "href"), "the report fetches something"
+    def handle_endtag(self, tag): assert open_tags.pop() == tag, tag
+    def handle_startendtag(self, tag, attributes): pass
+page = open("m.run/report.html", encoding="utf-8").read()
+Check().feed(page)
+assert not open_tags and page.count("<svg") == 4 and "nan" not in page.split("<script>")[0].lower().replace("finance", "")
+END
+    check "run.jsonl and report.html are sound" $? 0
+else skip "run.jsonl and report.html are sound" "python3 is not there"; fi
+code "a finished run is replaced" 0 train text.txt -o m.gguf $small --steps 40 --lr 0.01
+whole=$(sum m.gguf)
+code "config.json starts the same run again" 0 train text.txt -o again.gguf --config m.run/config.json --quiet
+mkdir named
+code "and again under the same name" 0 train text.txt -o named/m.gguf --config m.run/config.json --quiet
+check "the same bits from config.json" "$(sum named/m.gguf)" "$whole"
+for threads in 1 2 4; do
+    mkdir t$threads
+    code "train with $threads threads" 0 train text.txt -o t$threads/m.gguf $small --steps 40 --lr 0.01 --threads $threads
+    check "the same bits with $threads threads" "$(sum t$threads/m.gguf)" "$whole"
+done
+for type in f16 bf16; do
+    code "train --type $type" 0 train text.txt -o $type.gguf $small --steps 2 --type $type
+    code "eval of $type" 0 eval $type.gguf text.txt --json
+done
+for family in llama gpt2; do for optimizer in adamw muon sgd; do
+    code "$family with $optimizer" 0 train text.txt -o f.gguf $small --steps 3 --family $family --optimizer $optimizer --force
+done; done
+for schedule in constant linear cosine cosine-restarts wsd; do
+    code "schedule $schedule" 0 train text.txt -o f.gguf $small --steps 4 --schedule $schedule --force
+done
+for tokenizer in byte char word bpe; do
+    code "tokenizer $tokenizer" 0 train text.txt -o k.gguf --dim 32 --layers 1 --context 32 --steps 2 --tokenizer $tokenizer \
+        --vocab 300 --quiet --force
+done
+code "every number" 0 train text.txt -o n.gguf $small --steps 3 --kv-heads 1 --head-dim 16 --window 16 --untied --qk-norm \
+    --bias --norm-epsilon 1e-6 --rope-base 5000 --accumulate 2 --validation 0.2 --min-lr 1e-4 --beta1 0.8 --beta2 0.99 \
+    --epsilon 1e-9 --weight-decay 0.05 --schedule wsd --warmup 1 --decay-part 0.5 --clip 0.5 --dropout 0.1 --average 0.9 \
+    --seed 5 --save-every 2 --keep 1 --evaluate-every 1 --sample-every 2 --sample-prompt The --skip-bad --cpu scalar
+check "--keep 1" "$(ls n.run/*.checkpoint | wc -l | tr -d ' ')" 1
+code "no validation" 0 train text.txt -o v.gguf $small --steps 2 --validation 0 --json
+json "no validation --json" loss train_loss
+start=$(date +%s)
+code "--minutes" 0 train text.txt -o min.gguf $small --minutes 0.05 --json
+[ $(($(date +%s) - start)) -le 20 ] && ok "--minutes ends in time" || fail "--minutes ends in time"
+code "--epochs" 0 train text.txt -o ep.gguf $small --epochs 0.5
+code "defaults for everything" 0 train text.txt -o d.gguf --quiet --steps 2
+
+# ---- resume and signals
+long="--steps 40 --lr 0.01"
+"$mote" train text.txt -o r.gguf $small --steps 400000 --lr 0.01 --save-every 100000 >out 2>err &
+pid=$!
+n=0
+while [ ! -s r.run/run.jsonl ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+sleep 0.3
+"$mote" train text.txt -o r.gguf $small $long --resume >out2 2>err2
+check "two trainers in one folder" $? 1
+kill -INT $pid
+wait $pid
+check "SIGINT" $? 8
+grep -q '^interrupted: ' err && grep -q -- --resume err && ok "SIGINT says how to go on" || fail "SIGINT says how to go on"
+code "an interrupted model runs" 0 generate r.gguf -p The -n 5
+code "an unfinished run is protected" 1 train text.txt -o r.gguf $small --steps 3
+says "and says how to go on" "--resume"
+code "other settings do not resume" 2 train text.txt -o r.gguf $small --resume --lr 0.5
+says "other settings are named" "option lr"
+mkdir u
+"$mote" train text.txt -o u/m.gguf $small $long --save-every 3 >out 2>err &
+pid=$!
+n=0
+while [ ! -e u/m.run/step-000000003.checkpoint ] && [ $n -lt 200 ]; do sleep 0.01; n=$((n + 1)); done
+kill -KILL $pid 2>/dev/null
+wait $pid 2>/dev/null
+printf '{"event":"st' >>u/m.run/run.jsonl
+rm -f u/m.run/step-00000004*.checkpoint u/m.run/step-00000003*.checkpoint
+if [ -z "$(ls u/m.run/*.checkpoint 2>/dev/null)" ]; then
+    skip "resume after kill -9 gives the same bits" "the run was over too soon"
+else
+    code "resume after kill -9" 0 train text.txt -o u/m.gguf --quiet --resume
+    check "resume after kill -9 gives the same bits" "$(sum u/m.gguf)" "$whole"
+fi
+mkdir w
+code "save often" 0 train text.txt -o w/m.gguf $small $long --save-every 7 --keep 9
+rm -f w/m.run/step-000000040.checkpoint
+for newest in w/m.run/step-*.checkpoint; do :; done
+printf 'x' | dd of=$newest bs=1 seek=2000 conv=notrunc 2>/dev/null
+code "resume past a damaged checkpoint" 0 train text.txt -o w/m.gguf --quiet --resume
+says "the damaged checkpoint is named" "warning: .*step-000000035"
+check "and the bits are the same" "$(sum w/m.gguf)" "$whole"
+code "resume of a finished run" 0 train text.txt -o w/m.gguf --quiet --resume --json
+json "resume of a finished run --json" loss
+code "resume with nothing there" 0 train text.txt -o fresh.gguf $small --steps 2 --resume
+for file in w/m.run/*.checkpoint; do printf 'broken' >$file; done
+code "only damaged checkpoints" 3 train text.txt -o w/m.gguf --quiet --resume
+code "divergence" 5 train text.txt -o x.gguf $small --steps 30 --lr 1e30 --clip 0 --warmup 0
+says "divergence says at which step" "diverged at step"
+code "after divergence the model loads" 0 show x.gguf
+
+# ---- config files
+bad_config() { printf '%s' "$2" >c.json; code "config: $1" 3 train text.txt -o c.gguf --config c.json; }
+bad_config "empty" ''
+bad_config "a list" '[]'
+bad_config "a number" '3'
+bad_config "cut short" '{"dim":'
+bad_config "no colon" '{"dim" 64}'
+bad_config "trailing comma" '{"dim":64,}'
+bad_config "text after it" '{"dim":64} x'
+bad_config "two objects" '{}{}'
+bad_config "unknown key" '{"layrs":2}'
+says "config: the key is corrected" 'did you mean "layers"'
+bad_config "key given twice" '{"dim":64,"dim":64}'
+bad_config "opposites" '{"tied":true,"untied":true}'
+bad_config "string for a number" '{"dim":"64"}'
+bad_config "fraction for an integer" '{"dim":64.5}'
+bad_config "out of range" '{"dim":0}'
+bad_config "huge" '{"dim":1e300}'
+bad_config "negative" '{"lr":-1}'
+bad_config "number for a flag" '{"tied":1}'
+bad_config "bad choice" '{"optimizer":"adam"}'
+bad_config "null" '{"dim":null}'
+bad_config "nested" '{"dim":{"value":64}}'
+bad_config "a list as value" '{"dim":[64]}'
+bad_config "not UTF-8" "$(printf '{"optimizer":"\377"}')"
+bad_config "a zero byte" '{"output":"a\u0000b"}'
+bad_config "infinite" '{"lr":1e999}'
+bad_config "config in config" '{"config":"c.json"}'
+bad_config "single quotes" "{'dim':64}"
+awk 'BEGIN { for (i = 0; i < 5000; i++) printf "[" }' >c.json
+code "config: deep nesting" 3 train text.txt -o c.gguf --config c.json
+code "config: missing" 3 train text.txt -o c.gguf --config missing.json
+printf '{"dim":32,"layers":1,"kv_heads":2,"heads":2,"context":32,"steps":2,"untied":true,"quiet":true}' >c.json
+code "config: good, with _ for -" 0 train text.txt -o c.gguf --config c.json --layers 2
+grep -q '"layers":2' c.run/config.json && grep -q '"tied":false' c.run/config.json && ok "config: the command line wins" ||
+    fail "config: the command line wins"
+
+# ---- the other commands
+code "init" 0 init -o i.gguf --dim 32 --layers 2 --vocab 100 --seed 3 --json
+json "init --json" model parameters
+code "generate without a tokenizer" 3 generate i.gguf -p a -n 3
+says "and says so" "no tokenizer"
+code "eval --json" 0 eval m.gguf text.txt --json
+json "eval --json has its keys" loss perplexity bits_per_byte top1 tokens tokens_per_second
+code "eval" 0 eval m.gguf text.txt
+code "eval without text" 2 eval m.gguf
+for threads in 1 2 4; do
+    "$mote" eval m.gguf text.txt --json --threads $threads 2>err | sed 's/.*"loss":\([^,]*\),.*/\1/' >loss.$threads
+done
+cmp -s loss.1 loss.2 && cmp -s loss.1 loss.4 && [ -s loss.1 ] && ok "eval: the same with any threads" || fail "eval: the same with any threads"
+"$mote" generate m.gguf -p "The fox" -n 40 --seed 9 --ignore-end >g1 2>err
+check "generate" $? 0
+"$mote" generate m.gguf -p "The fox" -n 40 --seed 9 --ignore-end --threads 2 >g2 2>err
+cmp -s g1 g2 && ok "generate: the same seed, the same text" || fail "generate: the same seed, the same text"
+check "generate: begins with the prompt" "$(head -c 7 g1)" "The fox"
+"$mote" generate m.gguf -p "The fox" -n 40 --seed 10 --ignore-end >g3 2>err
+cmp -s g1 g3 && fail "generate: another seed, another text" || ok "generate: another seed, another text"
+printf 'The fox' | "$mote" generate m.gguf -p - -n 40 --seed 9 --ignore-end >g4 2>err
+cmp -s g1 g4 && ok "generate: prompt from standard input" || fail "generate: prompt from standard input"
+check "generate: nothing on standard error" "$(wc -c <err | tr -d ' ')" 0
+code "generate: every option" 0 generate m.gguf -pThe -n5 --temperature 0 --top-k 5 --top-p 0.9 --min-p 0.01 \
+    --repetition-penalty 1.1 --repetition-window 16 --seed=1 --stop fox --stop dog 
+code "generate: greedy" 0 generate m.gguf -p "The" -n 60 --temperature 0 --ignore-end
+letter=$(tail -c +4 out | head -c 1)
+"$mote" generate m.gguf -p "The" -n 60 --temperature 0 --ignore-end --stop "$letter" >out 2>err
+check "generate: --stop is not printed" "$(cat out)" "The"
+code "generate: empty stop" 2 generate m.gguf -p a --stop ""
+"$mote" generate m.gguf -p The -n 100000 --ignore-end 2>err | head -c 10 >out
+check "broken pipe ends quietly" "$(cat out err | wc -c | tr -d ' ')" 10
+(   "$mote" generate m.gguf -p The -n 100000 --ignore-end 2>err; echo $? >pipe.code ) | head -c 1 >/dev/null
+check "broken pipe: exit code" "$(cat pipe.code)" 141
+if [ -e /dev/full ]; then
+    "$mote" help >/dev/full 2>err
+    check "full disk under standard output" $? 7
+else skip "full disk under standard output" "no /dev/full"; fi
+printf 'The fox saw a red house.\nThe owl' >line.txt
+"$mote" tokenize m.gguf --ids <line.txt >ids 2>err
+check "tokenize --ids is one line" "$(wc -l <ids | tr -d ' ')" 1
+"$mote" tokenize m.gguf --text <ids >back.txt 2>err
+cmp -s line.txt back.txt && ok "tokenize: there and back" || fail "tokenize: there and back"
+code "tokenize: table" 0 tokenize m.gguf line.txt
+code "tokenize: both forms" 2 tokenize m.gguf --ids --text
+printf '1 2 99999999' >badids
+code "tokenize: id out of range" 3 tokenize m.gguf --text badids
+printf '1 two 3' >badids
+code "tokenize: no id" 3 tokenize m.gguf --text badids
+printf '1 -2' >badids
+code "tokenize: negative id" 3 tokenize m.gguf --text badids
+code "show" 0 show m.gguf --position 3
+code "show --json" 0 show m.gguf --json
+json "show --json parses"
+code "show: position past the context" 2 show m.gguf --position 32
+code "inspect" 0 inspect m.gguf
+code "inspect --json" 0 inspect m.gguf --json
+json "inspect --json parses"
+code "plan" 0 plan text.txt
+code "plan --json" 0 plan --dim 64 --layers 2 --vocab 300 --tokens 100000 --json
+json "plan --json has its keys" parameters training inference config
+code "bench" 0 bench m.gguf -p 48 -n 16 -r 2
+grep -q 'pp48' out && grep -q 'tg16' out && ok "bench: its rows" || fail "bench: its rows"
+for form in md csv json; do code "bench -o $form" 0 bench m.gguf -p 16 -n 4 -r 2 -o $form -t 1; done
+json "bench -o json parses" model tests params threads
+code "bench of nothing" 2 bench m.gguf -p 0 -n 0
+code "bench train --json" 0 bench train --dim 32 --layers 2 --batch 2 --context 32 --vocab 64 --steps 3 --threads 2 --json
+json "bench train --json has its keys" tokens_per_second ms_per_step gflops peak_rss_bytes
+code "bench train" 0 bench train --dim 32 --layers 2 --batch 2 --context 32 --vocab 64 --steps 3 --optimizer muon
+code "doctor" 0 doctor
+code "doctor --json" 0 doctor --json
+json "doctor --json has its keys" version cores kernels_ok
+code "doctor --cpu scalar" 0 doctor --cpu scalar
+printf 'The fox\nThe owl\n' | "$mote" chat m.gguf -n 20 --ignore-end >out 2>err
+check "chat" $? 0
+[ "$(wc -l <out | tr -d ' ')" -ge 2 ] && ok "chat answers each line" || fail "chat answers each line"
+printf 'The fox\n' | "$mote" chat m.gguf -n 20 --form chatml --system "Be brief" >out 2>err
+check "chat with chatml" $? 0
+
+# ---- colour
+"$mote" show missing.gguf 2>err
+check "no colour in a pipe" "$(grep -c "$(printf '\033')" err)" 0
+if command -v script >/dev/null 2>&1 && script -qec true /dev/null >/dev/null 2>&1; then
+    TERM=xterm script -qec "$mote show missing.gguf" /dev/null >out 2>&1 </dev/null
+    check "colour on a terminal" "$(grep -c "$(printf '\033')" out)" 1
+    NO_COLOR=1 TERM=xterm script -qec "$mote show missing.gguf" /dev/null >out 2>&1 </dev/null
+    check "NO_COLOR" "$(grep -c "$(printf '\033')" out)" 0
+    TERM=xterm script -qec "$mote train text.txt -o tty.gguf $(echo $small | sed s/--quiet//) --steps 30" /dev/null >out 2>&1 </dev/null
+    grep -q 'loss .*tok/s' out && ok "progress bar on a terminal" || fail "progress bar on a terminal"
+else skip "colour and progress on a terminal" "script is not there"; fi
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

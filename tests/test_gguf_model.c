@@ -1,0 +1,412 @@
+/* Models in GGUF: every family comes back bit for bit, saved twice it is the same file, files as others write them
+ * open, and what contradicts itself is refused by name. */
+#include <math.h>
+#include <unistd.h>
+
+#include "failing_memory.h"
+#include "gguf_bytes.h"
+#include "models/model.h"
+#include "test.h"
+
+#define PATH "build/test_gguf_model.gguf"
+static const char text[] = "Once upon a time there was a speck of dust. It saw the sea, and the sea saw it.\n";
+
+static uint8_t *read_whole(const char *path, size_t *size) {
+    FILE *f = fopen(path, "rb");
+    if (!f) return NULL;
+    uint8_t *bytes = malloc(1 << 22);
+    *size = fread(bytes, 1, 1 << 22, f);
+    fclose(f);
+    return bytes;
+}
+
+static mote_model *create(mote_family family, mote_tokenizer_kind kind, bool variant) {
+    mote_error error = {0};
+    mote_tokenizer *tokenizer = NULL;
+    CHECK(mote_tokenizer_train(kind, 300, text, sizeof text - 1, &tokenizer, &error) == MOTE_OK, "%s", error.message);
+    mote_config config = mote_config_default(family);
+    config.dim = 24, config.layers = 2, config.heads = 4, config.context = 16, config.hidden = 40;
+    config.tied = !variant;
+    if (family == MOTE_FAMILY_LLAMA) config.kv_heads = 2;
+    if (family == MOTE_FAMILY_LLAMA && variant) {
+        config.qk_norm = true, config.head_dim = 8, config.window = 5;
+        config.norm_epsilon = 1e-6f, config.rope_base = 500000;
+    }
+    mote_model *model = NULL;
+    CHECK(mote_model_create(&config, tokenizer, 7, &model, &error) == MOTE_OK, "%s", error.message);
+    if (model) CHECK(mote_model_set_name(model, "a test", &error) == MOTE_OK);
+    mote_tokenizer_destroy(tokenizer);
+    return model;
+}
+
+static bool same_config(const mote_config *a, const mote_config *b) {
+    return a->family == b->family && a->vocab == b->vocab && a->context == b->context && a->dim == b->dim &&
+           a->layers == b->layers && a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim &&
+           a->hidden == b->hidden && a->window == b->window && a->tied == b->tied && a->bias == b->bias &&
+           a->qk_norm == b->qk_norm && a->norm_epsilon == b->norm_epsilon && a->rope_base == b->rope_base;
+}
+
+/* Every weight of `opened` is that of `saved` as the type keeps it. */
+static void compare_weights(const mote_model *saved, const mote_model *opened, mote_type type) {
+    for (int id = 0; id < saved->program->n_tensors; id++) {
+        const mote_tensor *a = &saved->program->tensors[id], *b = &opened->program->tensors[id];
+        if (a->role != MOTE_ROLE_WEIGHT) continue;
+        size_t n = (size_t)a->rows * (size_t)a->cols;
+        bool kept = a->rows == 1 || strcmp(a->name, "position_embd.weight") == 0;
+        CHECK(strcmp(a->name, b->name) == 0 && b->type == (kept ? MOTE_TYPE_F32 : type), "%s", a->name);
+        uint8_t *expected = malloc(n * 4);
+        if (b->type == MOTE_TYPE_F32) memcpy(expected, saved->weight[id], n * 4);
+        else mote_type_get(b->type)->from_f32(saved->weight[id], expected, n);
+        CHECK(memcmp(expected, opened->weight[id], n / (size_t)a->cols * mote_row_bytes(b->type, (size_t)a->cols)) == 0,
+              "%s", a->name);
+        free(expected);
+    }
+}
+
+static void round_trip(mote_family family, mote_tokenizer_kind kind, bool variant, mote_type type) {
+    mote_error error = {0};
+    mote_model *model = create(family, kind, variant), *opened = NULL;
+    if (!model) return;
+    CHECK(mote_model_save(model, PATH, type, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_model_open(PATH, &opened, &error) == MOTE_OK, "%s", error.message);
+    if (opened) {
+        mote_config a = mote_model_config(model), b = mote_model_config(opened);
+        CHECK(same_config(&a, &b));
+        CHECK(strcmp(opened->name, "a test") == 0 && !opened->tokenizer_problem);
+        compare_weights(model, opened, type);
+        const mote_tokenizer *before = mote_model_tokenizer(model), *after = mote_model_tokenizer(opened);
+        int32_t *x = NULL, *y = NULL;
+        size_t n = 0, m = 0;
+        CHECK(after && strcmp(mote_tokenizer_name(before), mote_tokenizer_name(after)) == 0);
+        CHECK(mote_tokenizer_encode(before, text, sizeof text - 1, &x, &n, NULL) == MOTE_OK && n > 0);
+        CHECK(after && mote_tokenizer_encode(after, text, sizeof text - 1, &y, &m, NULL) == MOTE_OK);
+        CHECK(n == m && memcmp(x, y, n * sizeof *x) == 0, "the tokenizer changed");
+        mote_free(x), mote_free(y);
+        size_t first_size = 0, second_size = 0;
+        CHECK(mote_model_save(opened, PATH ".again", type, &error) == MOTE_OK, "%s", error.message);
+        uint8_t *first = read_whole(PATH, &first_size), *second = read_whole(PATH ".again", &second_size);
+        CHECK(first && second && first_size == second_size && memcmp(first, second, first_size) == 0,
+              "saved again, it differs");
+        free(first), free(second);
+        remove(PATH ".again");
+    }
+    mote_model_close(opened);
+    mote_model_close(model);
+    remove(PATH);
+}
+
+static void llama_round_trips(void) {
+    for (int type = 0; type < MOTE_N_TYPES; type++)
+        for (int variant = 0; variant < 2; variant++)
+            round_trip(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_BYTE, variant, (mote_type)type);
+}
+
+static void gpt2_round_trips(void) {
+    for (int type = 0; type < MOTE_N_TYPES; type++)
+        for (int variant = 0; variant < 2; variant++)
+            round_trip(MOTE_FAMILY_GPT2, MOTE_TOKENIZER_BPE, variant, (mote_type)type);
+}
+
+static void tokenizer_round_trips(void) {
+    round_trip(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_CHAR, false, MOTE_TYPE_F32);
+    round_trip(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_WORD, false, MOTE_TYPE_F32);
+}
+
+static void llama_with_biases_and_no_tokenizer(void) {
+    mote_error error = {0};
+    mote_config config = mote_config_default(MOTE_FAMILY_LLAMA);
+    config.vocab = 11, config.dim = 8, config.layers = 1, config.heads = 2, config.hidden = 12, config.context = 4,
+    config.bias = true;
+    mote_model *model = NULL, *opened = NULL;
+    CHECK(mote_model_create(&config, NULL, 1, &model, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_model_save(model, PATH, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_model_open(PATH, &opened, &error) == MOTE_OK, "%s", error.message);
+    CHECK(opened && opened->config.bias && !mote_model_tokenizer(opened) && !opened->tokenizer_problem);
+    if (opened) compare_weights(model, opened, MOTE_TYPE_F32);
+    mote_model_close(opened), mote_model_close(model);
+    remove(PATH);
+}
+
+static void save_refuses(void) {
+    mote_error error = {0};
+    mote_model *model = create(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_BYTE, false);
+    CHECK(mote_model_save(model, PATH, MOTE_N_TYPES, &error) == MOTE_USAGE, "%s", error.message);
+    CHECK(mote_model_save(model, "build/no/such/folder/x.gguf", MOTE_TYPE_F32, &error) == MOTE_IO, "%s", error.message);
+    float *weights = model->weight[mote_program_find(model->program, "blk.1.ffn_up.weight")];
+    weights[24 * 3 + 1] = 65520;
+    CHECK(mote_model_save(model, PATH, MOTE_TYPE_F16, &error) == MOTE_USAGE &&
+              strstr(error.message, "'blk.1.ffn_up.weight', row 3"),
+          "%s", error.message);
+    CHECK(access(PATH, F_OK) != 0, "a file was left");
+    CHECK(mote_model_save(model, PATH, MOTE_TYPE_BF16, &error) == MOTE_OK, "%s", error.message);
+    mote_model_close(model);
+    remove(PATH);
+}
+
+/* ---- files as others write them, and bad ones: a small model, byte by byte, with one thing changed */
+
+typedef struct {
+    const char *omit;       /* a key or tensor that is left out */
+    const char *key;        /* a u32 key that gets `value`, or is added */
+    uint32_t value;
+    const char *text_key, *text;
+    const char *tensor;     /* gets these dims and type */
+    uint64_t dims[3];
+    uint32_t type;
+    const char *extra;      /* a tensor [3] more, of `fill` values */
+    float fill;
+    bool gpt2;
+    const char *const *tokens; /* of a gpt2 tokenizer, n_tokens of them */
+    int n_tokens;
+} twist;
+
+static gguf_bytes body, whole;
+
+typedef struct {
+    const twist *t;
+    int n_keys, n_tensors;
+    uint64_t offset;
+} assembly;
+
+static bool is(const char *a, const char *b) { return a && b && strcmp(a, b) == 0; }
+
+static void add_key(assembly *a, const char *key, uint32_t value) {
+    if (is(a->t->omit, key)) return;
+    key_u32(&body, key, is(a->t->key, key) ? a->t->value : value);
+    a->n_keys++;
+}
+
+static void add_tensor(assembly *a, const char *name, uint64_t cols, uint64_t rows) {
+    if (is(a->t->omit, name)) return;
+    uint64_t dims[3] = {cols, rows, 1};
+    uint32_t type = 0;
+    bool twisted = is(a->t->tensor, name);
+    if (twisted) memcpy(dims, a->t->dims, sizeof dims), type = a->t->type;
+    put_tensor(&body, name, twisted ? 3 : rows == 1 ? 1 : 2, dims, type, a->offset);
+    const mote_ggml_type *info = mote_ggml_type_get(type);
+    uint64_t bytes = info ? dims[0] * dims[1] * dims[2] / info->block_values * info->block_bytes : 1;
+    a->offset += (bytes + 31) / 32 * 32;
+    a->n_tensors++;
+}
+
+static void add_keys(assembly *a) {
+    const twist *t = a->t;
+    static const char *const llama_keys[] = {"llama.context_length", "llama.embedding_length", "llama.block_count",
+        "llama.feed_forward_length", "llama.attention.head_count"};
+    static const char *const gpt2_keys[] = {"gpt2.context_length", "gpt2.embedding_length", "gpt2.block_count",
+        "gpt2.feed_forward_length", "gpt2.attention.head_count"};
+    static const uint32_t values[] = {4, 8, 1, 12, 2};
+    bool known = false;
+    if (!is(t->omit, "general.architecture")) {
+        key_text(&body, "general.architecture",
+                 is(t->text_key, "general.architecture") ? t->text
+                 : t->gpt2                               ? "gpt2"
+                                                         : "llama");
+        a->n_keys++;
+    }
+    for (int i = 0; i < 5; i++) {
+        const char *key = (t->gpt2 ? gpt2_keys : llama_keys)[i];
+        add_key(a, key, values[i]);
+        known = known || is(t->key, key);
+    }
+    const char *epsilon = t->gpt2 ? "gpt2.attention.layer_norm_epsilon" : "llama.attention.layer_norm_rms_epsilon";
+    if (!is(t->omit, epsilon)) {
+        key_f32(&body, epsilon, is(t->text_key, epsilon) ? NAN : 1e-5f);
+        a->n_keys++;
+    }
+    if (t->key && !known) key_u32(&body, t->key, t->value), a->n_keys++;
+    if (t->text_key && !is(t->text_key, "general.architecture") && !is(t->text_key, epsilon))
+        key_text(&body, t->text_key, t->text), a->n_keys++;
+    if (!t->tokens) return;
+    key_text(&body, "tokenizer.ggml.model", "gpt2");
+    key_texts(&body, "tokenizer.ggml.tokens", t->tokens, (size_t)t->n_tokens);
+    a->n_keys += 2;
+}
+
+static void assemble(const twist *t) {
+    assembly a = {.t = t};
+    body.size = 0;
+    add_keys(&a);
+    add_tensor(&a, "token_embd.weight", 8, 5);
+    if (t->gpt2) add_tensor(&a, "position_embd.weight", 8, 4);
+    add_tensor(&a, "blk.0.attn_norm.weight", 8, 1);
+    if (t->gpt2) {
+        add_tensor(&a, "blk.0.attn_qkv.weight", 8, 24);
+    } else {
+        add_tensor(&a, "blk.0.attn_q.weight", 8, 8);
+        add_tensor(&a, "blk.0.attn_k.weight", 8, 8);
+        add_tensor(&a, "blk.0.attn_v.weight", 8, 8);
+        add_tensor(&a, "blk.0.ffn_gate.weight", 8, 12);
+    }
+    add_tensor(&a, "blk.0.attn_output.weight", 8, 8);
+    add_tensor(&a, "blk.0.ffn_norm.weight", 8, 1);
+    add_tensor(&a, "blk.0.ffn_up.weight", 8, 12);
+    add_tensor(&a, "blk.0.ffn_down.weight", 12, 8);
+    add_tensor(&a, "output_norm.weight", 8, 1);
+    uint64_t extra_offset = a.offset;
+    if (t->extra) add_tensor(&a, t->extra, 3, 1);
+    begin(&whole, 3, (uint64_t)a.n_tensors, (uint64_t)a.n_keys);
+    put_raw(&whole, body.bytes, body.size);
+    put_data(&whole, 32, (size_t)a.offset);
+    if (t->extra)
+        for (int i = 0; i < 3; i++) memcpy(whole.bytes + whole.size - a.offset + extra_offset + 4 * i, &t->fill, 4);
+}
+
+static mote_status build(const twist *t, mote_model **model, mote_error *error) {
+    assemble(t);
+    mote_gguf file;
+    mote_status status = mote_gguf_parse(whole.bytes, whole.size, "case.gguf", &file, error);
+    CHECK(status == MOTE_OK, "%s", error->message);
+    if (status == MOTE_OK) status = mote_gguf_build_model(&file, model, error);
+    mote_gguf_close(&file);
+    return status;
+}
+
+static void good(const char *name, twist t) {
+    mote_error error = {0};
+    mote_model *model = NULL;
+    CHECK(build(&t, &model, &error) == MOTE_OK, "%s: %s", name, error.message);
+    mote_model_close(model);
+}
+
+static void bad(const char *name, const char *word, twist t) {
+    mote_error error = {0};
+    mote_model *model = NULL;
+    CHECK(build(&t, &model, &error) == MOTE_BAD_FILE && !model, "%s", name);
+    CHECK(strstr(error.message, word) && strstr(error.message, "case.gguf"), "%s: '%s' lacks '%s'", name, error.message,
+          word);
+    mote_model_close(model);
+}
+
+static void contradictory_keys(void) {
+    good("as it is", (twist){0});
+    static const char *const needed[] = {"general.architecture",
+                                         "llama.context_length",
+                                         "llama.embedding_length",
+                                         "llama.block_count",
+                                         "llama.feed_forward_length",
+                                         "llama.attention.head_count",
+                                         "llama.attention.layer_norm_rms_epsilon"};
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++)
+        bad(needed[i], "is missing", (twist){.omit = needed[i]});
+    bad("unknown architecture", "'falcon' is not supported",
+        (twist){.text_key = "general.architecture", .text = "falcon"});
+    bad("no heads: division by zero (ollama #7802)", "head_count",
+        (twist){.key = "llama.attention.head_count", .value = 0});
+    bad("no blocks (L.cpp #20716)", "block_count", (twist){.key = "llama.block_count", .value = 0});
+    bad("513 layers (L.cpp PR #25821)", "block_count", (twist){.key = "llama.block_count", .value = 513});
+    bad("2^32 - 1 layers", "block_count", (twist){.key = "llama.block_count", .value = UINT32_MAX});
+    bad("512 layers, weights for one", "blk.1.attn_norm.weight", (twist){.key = "llama.block_count", .value = 512});
+    bad("context of 2^31", "context_length", (twist){.key = "llama.context_length", .value = 1u << 31});
+    bad("hidden width of 2^31 - 1", "keys contradict", (twist){.key = "llama.feed_forward_length", .value = INT32_MAX});
+    bad("hidden width that the tensors have not", "ffn_gate", (twist){.key = "llama.feed_forward_length", .value = 13});
+    bad("width that the tensors have not", "token_embd.weight", (twist){.key = "llama.embedding_length", .value = 16});
+    bad("heads that do not share out", "keys contradict", (twist){.key = "llama.attention.head_count_kv", .value = 3});
+    bad("odd head", "keys contradict", (twist){.key = "llama.attention.head_count", .value = 8});
+    bad("head of 65536", "case.gguf", (twist){.key = "llama.attention.key_length", .value = 65536});
+    bad("keys and values differ", "different lengths", (twist){.key = "llama.attention.value_length", .value = 2});
+    bad("a part of each head rotated", "only a part", (twist){.key = "llama.rope.dimension_count", .value = 2});
+    bad("scaled rotation", "scaled", (twist){.text_key = "llama.rope.scaling.type", .text = "linear"});
+    good("rotation not scaled", (twist){.text_key = "llama.rope.scaling.type", .text = "none"});
+    bad("scaled rotation of old files", "scaled", (twist){.key = "llama.rope.scale_linear", .value = 2});
+    bad("experts", "mixture of experts", (twist){.key = "llama.expert_count", .value = 8});
+    bad("vocabulary that the embedding has not", "embedding of 5 rows", (twist){.key = "llama.vocab_size", .value = 6});
+    bad("epsilon is not a number", "layer_norm_rms_epsilon",
+        (twist){.text_key = "llama.attention.layer_norm_rms_epsilon"});
+    bad("a string for a number", "kind string", (twist){.text_key = "llama.attention.head_count_kv", .text = "2"});
+}
+
+static void contradictory_tensors(void) {
+    bad("tensor missing", "'blk.0.attn_k.weight' is missing", (twist){.omit = "blk.0.attn_k.weight"});
+    bad("embedding missing", "'token_embd.weight' is missing", (twist){.omit = "token_embd.weight"});
+    bad("tensor surplus", "'blk.7.attn_k.weight' has no place", (twist){.extra = "blk.7.attn_k.weight"});
+    bad("matrix transposed", "shape [12, 8", (twist){.tensor = "blk.0.ffn_up.weight", .dims = {12, 8, 1}});
+    bad("a third dimension", "shape [8, 12, 2", (twist){.tensor = "blk.0.ffn_up.weight", .dims = {8, 12, 2}});
+    bad("gain too short (CVE-2026-33298)", "shape [7", (twist){.tensor = "output_norm.weight", .dims = {7, 1, 1}});
+    bad("vocabulary over the most", "vocabulary of 5000000",
+        (twist){.tensor = "token_embd.weight", .dims = {1, 5000000, 1}, .type = 999});
+    bad("integer type", "type i32 (26)", (twist){.tensor = "blk.0.ffn_up.weight", .dims = {8, 12, 1}, .type = 26});
+    bad("type not known", "type unknown (999)",
+        (twist){.tensor = "blk.0.ffn_up.weight", .dims = {8, 12, 1}, .type = 999});
+    bad("type of 2^32 - 1", "type unknown",
+        (twist){.tensor = "blk.0.ffn_up.weight", .dims = {8, 12, 1}, .type = UINT32_MAX});
+    good("f16 among f32", (twist){.tensor = "blk.0.ffn_up.weight", .dims = {8, 12, 1}, .type = 1});
+    good("gain in bf16", (twist){.tensor = "output_norm.weight", .dims = {8, 1, 1}, .type = 30});
+    bad("rotation factors that change something", "rope_freqs.weight",
+        (twist){.extra = "rope_freqs.weight", .fill = 8});
+    good("rotation factors of one", (twist){.extra = "rope_freqs.weight", .fill = 1});
+    good("mote's own tensors", (twist){.extra = "mote.mask", .fill = 8});
+    good("gpt2 without biases", (twist){.gpt2 = true});
+    bad("positions missing", "'position_embd.weight' is missing",
+        (twist){.gpt2 = true, .omit = "position_embd.weight"});
+    bad("fewer positions than the context", "position_embd.weight",
+        (twist){.gpt2 = true, .key = "gpt2.context_length", .value = 5});
+}
+
+static void tokenizers_of_others(void) {
+    static const char *const ids[] = {"a", "b", "c", "d", "e", "f"};
+    mote_error error = {0};
+    mote_model *model = NULL;
+    CHECK(build(&(twist){.text_key = "tokenizer.ggml.model", .text = "t5"}, &model, &error) == MOTE_OK, "%s",
+          error.message);
+    CHECK(model && !mote_model_tokenizer(model) && model->tokenizer_problem &&
+          strstr(model->tokenizer_problem, "case.gguf"));
+    mote_model_close(model);
+    bad("own tokenizer broken", "case.gguf",
+        (twist){.text_key = "mote.tokenizer.kind",
+                .text = "bpe",
+                .tokens = (const char *const[]){"a", "a"},
+                .n_tokens = 2});
+    CHECK(build(&(twist){.tokens = ids, .n_tokens = 5, .key = "tokenizer.ggml.eos_token_id", .value = 5}, &model,
+                &error) == MOTE_OK);
+    CHECK(model && !mote_model_tokenizer(model) && model->tokenizer_problem,
+          "an id past the vocabulary was taken (L.cpp #7592)");
+    mote_model_close(model);
+}
+
+static void tokenizer_of_another_model(void) {
+    mote_error error = {0};
+    mote_model *model = create(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_BYTE, false), *opened = NULL;
+    mote_tokenizer_destroy(model->tokenizer);
+    model->tokenizer = NULL;
+    CHECK(mote_tokenizer_train(MOTE_TOKENIZER_CHAR, 300, text, sizeof text - 1, &model->tokenizer, &error) == MOTE_OK);
+    CHECK(mote_model_save(model, PATH, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_model_open(PATH, &opened, &error) == MOTE_BAD_FILE && strstr(error.message, "a tokenizer of"), "%s",
+          error.message);
+    mote_model_close(model);
+    remove(PATH);
+}
+
+static void every_allocation_fails(void) {
+    mote_model *model = create(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_BYTE, false);
+    CHECK(mote_model_save(model, PATH, MOTE_TYPE_F16, NULL) == MOTE_OK);
+    mote_model_close(model);
+    failing_memory_begin();
+    int k = 0;
+    for (bool failed = true; failed && k < 5000; k++) {
+        mote_error error = {0};
+        failing_memory_fail_at(k);
+        mote_status status = mote_model_open(PATH, &model, &error);
+        failed = failing_memory_failed();
+        CHECK(status == (failed ? MOTE_MEMORY : MOTE_OK), "allocation %d: status %d %s", k, (int)status, error.message);
+        mote_model_close(model);
+        CHECK(failing_memory_live() == 0, "allocation %d leaks %d blocks", k, failing_memory_live());
+    }
+    CHECK(k > 10 && k < 5000, "%d allocations", k);
+    failing_memory_end();
+    remove(PATH);
+}
+
+int main(void) {
+    RUN(llama_round_trips);
+    RUN(gpt2_round_trips);
+    RUN(tokenizer_round_trips);
+    RUN(llama_with_biases_and_no_tokenizer);
+    RUN(save_refuses);
+    RUN(contradictory_keys);
+    RUN(contradictory_tensors);
+    RUN(tokenizers_of_others);
+    RUN(tokenizer_of_another_model);
+    RUN(every_allocation_fails);
+    return test_finish();
+}
