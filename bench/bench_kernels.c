@@ -1,6 +1,6 @@
-/* Speed of the products against the measured multiply-add peak of one thread, at the shapes of tiny transformers, in the
- * three forms of training and in decoding. A figure is the median of several timed batches of calls.
- * Usage: bench_kernels [mask of MOTE_CPU_ bits, default all] [only shapes whose line contains this text] */
+/* Speed of the products against the measured multiply-add peak of one thread, at the shapes of tiny transformers, in
+ * the three forms of training and in decoding. A figure is the median of several timed batches of calls. Usage:
+ * bench_kernels [mask of MOTE_CPU_ bits, default all] [only shapes whose line contains this text] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,8 +128,8 @@ static void call_product(void *context) {
 
 static void report(const char *form, product *p) {
     char line[160];
-    snprintf(line, sizeof line, "%-16s %-5s %4d x %5d x %5d", form, mote_type_get(p->type)->name, p->g.rows, p->g.columns,
-             p->g.depth);
+    snprintf(line, sizeof line, "%-16s %-5s %4d x %5d x %5d", form, mote_type_get(p->type)->name, p->g.rows,
+             p->g.columns, p->g.depth);
     if (only && !strstr(line, only)) return;
     double seconds = measure(call_product, p), flops = 2.0 * p->g.rows * p->g.columns * p->g.depth / seconds * 1e-9;
     double bytes = (double)p->g.columns * p->g.depth * mote_type_get(p->type)->block_bytes / seconds * 1e-9;
@@ -141,20 +141,31 @@ static void report(const char *form, product *p) {
 
 /* y = x W^T, W packed. */
 static void forward(const mote_kernels *k, mote_type type, int rows, int n, int depth) {
-    float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth), *y = values((size_t)rows * (size_t)n);
+    float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth),
+          *y = values((size_t)rows * (size_t)n);
     char *row_major = (char *)values((size_t)n * (size_t)depth), *packed = (char *)values(mote_packed_values(n, depth));
     mote_type_get(type)->from_f32(w, row_major, (size_t)n * (size_t)depth);
     k->pack[type](row_major, (size_t)depth, n, depth, packed);
     product p = {.k = k, .type = type};
-    p.g = (mote_gemm){.rows = rows, .columns = n, .depth = depth, .a = x, .a_row = (size_t)depth, .a_depth = 1, .b = packed,
-                      .b_panel = (size_t)depth * MOTE_PANEL, .b_depth = MOTE_PANEL, .c = y, .c_row = (size_t)n};
+    p.g = (mote_gemm){.rows = rows,
+                      .columns = n,
+                      .depth = depth,
+                      .a = x,
+                      .a_row = (size_t)depth,
+                      .a_depth = 1,
+                      .b = packed,
+                      .b_panel = (size_t)depth * MOTE_PANEL,
+                      .b_depth = MOTE_PANEL,
+                      .c = y,
+                      .c_row = (size_t)n};
     report("forward", &p);
     free(x), free(w), free(y), free(row_major), free(packed);
 }
 
 /* dx = dy W and dW = dy^T x: B is row-major in both. */
 static void backward(const mote_kernels *k, int rows, int n, int depth) {
-    float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth), *dy = values((size_t)rows * (size_t)n);
+    float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth),
+          *dy = values((size_t)rows * (size_t)n);
     product p = {.k = k, .type = MOTE_TYPE_F32};
     p.g = (mote_gemm){.rows = rows, .columns = depth, .depth = n, .a = dy, .a_row = (size_t)n, .a_depth = 1, .b = w,
                       .b_panel = MOTE_PANEL, .b_depth = (size_t)depth, .c = x, .c_row = (size_t)depth};
@@ -194,7 +205,10 @@ typedef struct {
     float *a, *b, *c, *d;
 } row_work;
 static void call_rms_norm(void *w) { row_work *r = w; r->k->rms_norm(r->a, r->b, ROW, 1e-5f, r->c); }
-static void call_rms_norm_backward(void *w) { row_work *r = w; r->k->rms_norm_backward(r->d, r->a, r->b, 1, ROW, r->c, false); }
+static void call_rms_norm_backward(void *w) {
+    row_work *r = w;
+    r->k->rms_norm_backward(r->d, r->a, r->b, 1, ROW, r->c, false);
+}
 static void call_softmax(void *w) { row_work *r = w; r->k->softmax(r->a, SCORES, 0.01f); }
 static void call_softmax_again(void *w) { row_work *r = w; r->k->softmax_again(r->a, SCORES, 0.01f, 5); }
 static void call_silu_gate(void *w) { row_work *r = w; r->k->gate[MOTE_ACTIVATION_SILU](r->a, r->b, r->c, ROW); }
@@ -221,16 +235,24 @@ static void measure_rows(const mote_kernels *k) {
         const char *name;
         void (*call)(void *);
         int n;
-    } rows[] = {{"rms_norm", call_rms_norm, ROW}, {"rms_norm_backward", call_rms_norm_backward, ROW},
-                {"softmax", call_softmax, SCORES}, {"softmax_again", call_softmax_again, SCORES}, {"rope", call_rope, 64},
-                {"gate silu", call_silu_gate, ROW}, {"gate_backward", call_gate_backward, ROW}, {"activate gelu", call_gelu, ROW},
-                {"cross_entropy", call_cross_entropy, VOCABULARY}, {"adamw", call_adamw, VOCABULARY}, {"dot", call_dot, VOCABULARY}};
+    } rows[] = {{"rms_norm", call_rms_norm, ROW},
+                {"rms_norm_backward", call_rms_norm_backward, ROW},
+                {"softmax", call_softmax, SCORES},
+                {"softmax_again", call_softmax_again, SCORES},
+                {"rope", call_rope, 64},
+                {"gate silu", call_silu_gate, ROW},
+                {"gate_backward", call_gate_backward, ROW},
+                {"activate gelu", call_gelu, ROW},
+                {"cross_entropy", call_cross_entropy, VOCABULARY},
+                {"adamw", call_adamw, VOCABULARY},
+                {"dot", call_dot, VOCABULARY}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (only && !strstr(rows[i].name, only)) continue;
         row_work work = {k, values(VOCABULARY), values(VOCABULARY), values(VOCABULARY), values(VOCABULARY)};
         for (int j = 0; j < VOCABULARY; j++) work.c[j] += 0.5f; /* AdamW: second moments are not negative */
         double seconds = measure(rows[i].call, &work);
-        printf("%-20s n %5d %9.3f us %6.2f ns a value\n", rows[i].name, rows[i].n, seconds * 1e6, seconds * 1e9 / rows[i].n);
+        printf("%-20s n %5d %9.3f us %6.2f ns a value\n", rows[i].name, rows[i].n, seconds * 1e6,
+               seconds * 1e9 / rows[i].n);
         free(work.a), free(work.b), free(work.c), free(work.d);
     }
 }
@@ -242,7 +264,8 @@ int main(int argc, char **argv) {
     mote_kernels_fill(&k, mask);
     printf("kernels: %s\n", k.name);
     measure_peak(mask);
-    static const int shapes[][2] = {{64, 64}, {128, 128}, {384, 128}, {128, 512}, {384, 384}, {1536, 384}, {384, 1536}, {65, 128}};
+    static const int shapes[][2] = {{64, 64},   {128, 128},  {384, 128},  {128, 512},
+                                    {384, 384}, {1536, 384}, {384, 1536}, {65, 128}};
     static const int token_counts[] = {64, 256, 768};
     printf("form             type  rows x columns x depth\n");
     for (size_t t = 0; t < 3; t++) {

@@ -30,7 +30,9 @@ static uint32_t draw(uint32_t below) { /* splitmix64: neighbouring seeds give un
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return (uint32_t)((z ^ (z >> 31)) >> 32) % below;
 }
-static mote_real draw_value(void) { return (mote_real)((double)draw(1u << 24) * 0x1p-23 - 1) * (mote_real)(draw(8) ? 2 : 0.01); }
+static mote_real draw_value(void) {
+    return (mote_real)((double)draw(1u << 24) * 0x1p-23 - 1) * (mote_real)(draw(8) ? 2 : 0.01);
+}
 
 static bool map_regions(void) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -83,14 +85,14 @@ typedef struct {
 } check;
 
 /* |difference| <= relative |expected| + absolute; both 0: the same bits (0 and -0 differ). */
-static bool agree(check *c, const char *what, const mote_real *expected, const mote_real *got, size_t n, double relative,
-                  double absolute) {
+static bool agree(check *c, const char *what, const mote_real *expected, const mote_real *got, size_t n,
+                  double relative, double absolute) {
     for (size_t i = 0; i < n; i++) {
         if (!memcmp(expected + i, got + i, sizeof *got)) continue;
         double difference = fabs((double)expected[i] - (double)got[i]);
         if ((relative > 0 || absolute > 0) && difference <= relative * fabs((double)expected[i]) + absolute) continue;
-        snprintf(c->problem, sizeof c->problem, "%s[%zu of %zu]: expected %.9g, got %.9g", what, i, n, (double)expected[i],
-                 (double)got[i]);
+        snprintf(c->problem, sizeof c->problem, "%s[%zu of %zu]: expected %.9g, got %.9g", what, i, n,
+                 (double)expected[i], (double)got[i]);
         return false;
     }
     return true;
@@ -118,7 +120,8 @@ static void fill_weights(mote_type type, void *weights, size_t n) {
     for (size_t i = 0; i < n; i++) {
         mote_real value = draw_value();
         if (type == MOTE_TYPE_F32) ((mote_real *)weights)[i] = value;
-        else if (type == MOTE_TYPE_F16) ((uint16_t *)weights)[i] = mote_f32_to_f16((float)value * (draw(16) ? 1.0f : 1e-5f));
+        else if (type == MOTE_TYPE_F16)
+            ((uint16_t *)weights)[i] = mote_f32_to_f16((float)value * (draw(16) ? 1.0f : 1e-5f));
         else ((uint16_t *)weights)[i] = mote_f32_to_bf16((float)value);
     }
 }
@@ -137,11 +140,14 @@ static bool agree_with_sum(check *c, const mote_gemm *g, const mote_real *start,
             if (start) sum += (double)start[(size_t)row * g->start_row + (size_t)column];
             if (g->bias) sum += (double)g->bias[column];
             for (int k = 0; k < g->depth; k++) {
-                size_t at = (size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)k * g->b_depth + (size_t)(column % MOTE_PANEL);
-                double term = (double)g->a[(size_t)row * g->a_row + (size_t)k * g->a_depth] * (double)weight_at(type, g->b, at);
+                size_t at =
+                    (size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)k * g->b_depth + (size_t)(column % MOTE_PANEL);
+                double term =
+                    (double)g->a[(size_t)row * g->a_row + (size_t)k * g->a_depth] * (double)weight_at(type, g->b, at);
                 sum += term, size += fabs(term);
             }
-            if (!agree_one(c, "sum", sum, (double)g->c[(size_t)row * g->c_row + (size_t)column], 0, 1e-6 * size)) return false;
+            if (!agree_one(c, "sum", sum, (double)g->c[(size_t)row * g->c_row + (size_t)column], 0, 1e-6 * size))
+                return false;
         }
     }
     return true;
@@ -149,7 +155,8 @@ static bool agree_with_sum(check *c, const mote_gemm *g, const mote_real *start,
 
 static bool check_gemm(check *c) {
     mote_type type = (mote_type)c->index;
-    mote_gemm g = {.rows = draw(4) ? 1 + (int)draw(40) : 1 + (int)draw(260), .columns = draw(8) ? 1 + (int)draw(70) : 1 + (int)draw(330)};
+    mote_gemm g = {.rows = draw(4) ? 1 + (int)draw(40) : 1 + (int)draw(260),
+                   .columns = draw(8) ? 1 + (int)draw(70) : 1 + (int)draw(330)};
     g.depth = draw(8) ? (int)draw(100) : (int)draw(900);
     if (g.rows > 40) g.columns = g.columns % 100 + 1;
     if (g.columns > 100) g.depth = g.depth % 300;
@@ -162,7 +169,8 @@ static bool check_gemm(check *c) {
     g.start_row = columns + draw(3);
     /* Nothing lies behind the last element that exists. */
     size_t a_values = depth ? (rows - 1) * g.a_row + (depth - 1) * g.a_depth + 1 : 0;
-    size_t b_values = depth ? (columns - 1) / MOTE_PANEL * g.b_panel + (depth - 1) * g.b_depth + (columns - 1) % MOTE_PANEL + 1 : 0;
+    size_t b_values =
+        depth ? (columns - 1) / MOTE_PANEL * g.b_panel + (depth - 1) * g.b_depth + (columns - 1) % MOTE_PANEL + 1 : 0;
     size_t c_values = (rows - 1) * g.c_row + columns, start_values = (rows - 1) * g.start_row + columns;
     g.a = take_values(a_values);
     void *weights = take(b_values * weight_bytes(type));
@@ -170,7 +178,8 @@ static bool check_gemm(check *c) {
     g.b = weights;
     const mote_real *start = draw(2) ? take_values(start_values) : NULL, *bias = draw(2) ? take_values(columns) : NULL;
     bool in_place = draw(3) == 0;
-    mote_real *initial = take_values(c_values), *expected = take_copy(initial, c_values), *got = take_copy(initial, c_values);
+    mote_real *initial = take_values(c_values), *expected = take_copy(initial, c_values),
+              *got = take_copy(initial, c_values);
     if (in_place) g.start_row = g.c_row;
     g.bias = bias;
     g.c = got;
@@ -226,7 +235,8 @@ static bool check_pack(check *c) {
 static bool check_rms_norm(check *c) {
     int n = draw_length();
     size_t size = (size_t)n;
-    mote_real *x = take_values(size), *gain = take_values(size), *expected = take_values(size), *got = take_copy(x, size);
+    mote_real *x = take_values(size), *gain = take_values(size), *expected = take_values(size),
+              *got = take_copy(x, size);
     double r = (double)c->reference->rms_norm(x, gain, n, (mote_real)1e-5, expected);
     double t = (double)c->tested->rms_norm(got, gain, n, (mote_real)1e-5, got); /* in place */
     return agree_one(c, "inverse", r, t, 1e-6, 0) && agree(c, "y", expected, got, size, 2e-6, 0);
@@ -251,7 +261,8 @@ static bool check_layer_norm(check *c) {
     if (n == 1) x[0] = got[0] = 1; /* no deviation: the root of epsilon divides a rounding error */
     c->reference->layer_norm(x, gain, bias, n, (mote_real)1e-3, expected, r);
     c->tested->layer_norm(got, gain, bias, n, (mote_real)1e-3, got, t);
-    return agree_one(c, "mean", (double)r[0], (double)t[0], 0, 1e-6) && agree_one(c, "inverse", (double)r[1], (double)t[1], 2e-5, 0) &&
+    return agree_one(c, "mean", (double)r[0], (double)t[0], 0, 1e-6) &&
+           agree_one(c, "inverse", (double)r[1], (double)t[1], 2e-5, 0) &&
            agree(c, "y", expected, got, size, 2e-5, 2e-5);
 }
 
@@ -270,7 +281,8 @@ static bool check_layer_norm_backward(check *c) {
 static bool check_norm_gain_backward(check *c) {
     int n = draw_length();
     size_t size = (size_t)n;
-    mote_real *x = take_values(size), *dy = take_values(size), *expected = take_values(size), *got = take_copy(expected, size);
+    mote_real *x = take_values(size), *dy = take_values(size), *expected = take_values(size),
+              *got = take_copy(expected, size);
     c->reference->norm_gain_backward(dy, x, (mote_real)0.3, (mote_real)1.7, n, expected);
     c->tested->norm_gain_backward(dy, x, (mote_real)0.3, (mote_real)1.7, n, got);
     return agree(c, "dgain", expected, got, size, 0, 0);
@@ -289,7 +301,8 @@ static bool sweep_exp(check *c) {
             if (!agree_one(c, "exp", exp((double)x[i]), (double)e[i], 2 * 1.2e-7, 0)) return false;
         }
     }
-    static const double edges[][2] = {{0, 1}, {-0.0, 1}, {-104, 0}, {-1e30, 0}, {-INFINITY, 0}, {800, INFINITY}, {INFINITY, INFINITY}};
+    static const double edges[][2] = {{0, 1},         {-0.0, 1},       {-104, 0},           {-1e30, 0},
+                                      {-INFINITY, 0}, {800, INFINITY}, {INFINITY, INFINITY}};
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
         e[0] = (mote_real)edges[i][0];
         c->tested->softmax_again(e, 1, 1, 0);
@@ -310,7 +323,8 @@ static bool check_softmax(check *c) {
     mote_real *expected = take_values(size), scale = (mote_real)(draw(2) ? 0.125 : 20);
     if (draw(2)) expected[draw((uint32_t)n)] = (mote_real)(draw(2) ? 5 : n > 1 ? -INFINITY : 0);
     mote_real *got = take_copy(expected, size);
-    double r = (double)c->reference->softmax(expected, n, scale), t = (double)c->tested->softmax(got, n, scale), sum = 0;
+    double r = (double)c->reference->softmax(expected, n, scale), t = (double)c->tested->softmax(got, n, scale),
+           sum = 0;
     for (int i = 0; i < n; i++) sum += (double)got[i];
     return agree_one(c, "log sum", r, t, 2e-7, 2e-6) && agree_one(c, "sum", 1, sum, 0, 2e-6) &&
            agree(c, "p", expected, got, size, 6e-6, 1e-37);
@@ -338,7 +352,8 @@ static bool check_rope(check *c) {
     int dim = 2 * (1 + (int)draw(draw(2) ? 20 : 70));
     size_t size = (size_t)dim;
     bool halves = draw(2), backward = draw(2), add = draw(2), in_place = draw(2);
-    mote_real *x = take_values(size), *turn = take_values(size), *expected = take_copy(in_place ? x : take_values(size), size);
+    mote_real *x = take_values(size), *turn = take_values(size),
+              *expected = take_copy(in_place ? x : take_values(size), size);
     mote_real *got = take_copy(expected, size);
     c->reference->rope(in_place ? expected : x, turn, dim, halves, backward, add, expected);
     c->tested->rope(in_place ? got : x, turn, dim, halves, backward, add, got);
@@ -349,7 +364,8 @@ static bool check_rope(check *c) {
 
 static bool check_activate(check *c) {
     size_t n = (size_t)draw_length();
-    mote_real *x = take_values(n), *expected = take_values(n), *got = take_values(n), spread = (mote_real)(draw(2) ? 1 : 15);
+    mote_real *x = take_values(n), *expected = take_values(n), *got = take_values(n),
+              spread = (mote_real)(draw(2) ? 1 : 15);
     for (size_t i = 0; i < n; i++) x[i] *= spread;
     c->reference->activate[c->index](x, expected, n);
     c->tested->activate[c->index](x, got, n);
@@ -410,7 +426,8 @@ static bool check_scale(check *c) {
 static bool check_dot(check *c) {
     size_t n = (size_t)draw_length();
     mote_real *x = take_values(n), *y = take_values(n);
-    double r = c->reference->dot(x, y, n), t = c->tested->dot(x, y, n), again = c->tested->dot(take_copy(x, n), take_copy(y, n), n);
+    double r = c->reference->dot(x, y, n), t = c->tested->dot(x, y, n),
+           again = c->tested->dot(take_copy(x, n), take_copy(y, n), n);
     return agree_one(c, "dot", r, t, 0, 1e-14 * (double)n * 4) && agree_one(c, "dot elsewhere", t, again, 0, 0);
 }
 
@@ -449,7 +466,8 @@ static bool check_adamw(check *c) {
 
 static bool check_sgd(check *c) {
     size_t n = (size_t)draw_length();
-    mote_real *g = take_values(n), *m = take_values(n), *w = take_values(n), *m2 = take_copy(m, n), *w2 = take_copy(w, n);
+    mote_real *g = take_values(n), *m = take_values(n), *w = take_values(n), *m2 = take_copy(m, n),
+              *w2 = take_copy(w, n);
     c->reference->sgd((mote_real)0.01, (mote_real)0.9, (mote_real)0.5, (mote_real)0.1, g, m, w, n);
     c->tested->sgd((mote_real)0.01, (mote_real)0.9, (mote_real)0.5, (mote_real)0.1, g, m2, w2, n);
     return agree(c, "momentum", m, m2, n, 0, 0) && agree(c, "weight", w, w2, n, 0, 0);
@@ -514,8 +532,10 @@ static char running[96];
 
 /* A read or write beyond an input ends here, and an instruction that the processor lacks does. */
 static void on_signal(int number) {
-    static const char memory[] = "FAIL touched memory outside its arrays: ", instruction[] = "FAIL illegal instruction: ";
-    ssize_t written = number == SIGILL ? write(1, instruction, sizeof instruction - 1) : write(1, memory, sizeof memory - 1);
+    static const char memory[] = "FAIL touched memory outside its arrays: ",
+                      instruction[] = "FAIL illegal instruction: ";
+    ssize_t written =
+        number == SIGILL ? write(1, instruction, sizeof instruction - 1) : write(1, memory, sizeof memory - 1);
     written += write(1, running, strlen(running));
     written += write(1, "\n", 1);
     _exit(written > 0 ? 1 : 2);
@@ -560,7 +580,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         unsigned mask;
-    } sets[] = {{"scalar", 0}, {"avx2", MOTE_CPU_AVX2}, {"avx512", MOTE_CPU_AVX2 | MOTE_CPU_AVX512}, {"neon", MOTE_CPU_NEON}};
+    } sets[] = {
+        {"scalar", 0}, {"avx2", MOTE_CPU_AVX2}, {"avx512", MOTE_CPU_AVX2 | MOTE_CPU_AVX512}, {"neon", MOTE_CPU_NEON}};
     mote_kernels reference, tested;
     mote_kernels_fill(&reference, 0);
     check_coverage();

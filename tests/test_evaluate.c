@@ -14,7 +14,8 @@ typedef struct {
     mote_model *model;
 } fixture;
 
-static mote_dataset *open_text(const char *text, const char *ending, mote_corpus **corpus, const mote_tokenizer *tokenizer) {
+static mote_dataset *open_text(const char *text, const char *ending, mote_corpus **corpus,
+                               const mote_tokenizer *tokenizer) {
     char path[64] = "/tmp/mote_evaluate_XXXXXX.", *end = path + strlen(path);
     snprintf(end, sizeof path - strlen(path), "%s", ending);
     int file = mkstemps(path, (int)strlen(ending) + 1);
@@ -74,7 +75,8 @@ static void by_definition(const fixture *f, size_t begin, int length, double *lo
     mote_dataset_read(f->dataset, MOTE_SPLIT_TRAIN, begin, (size_t)length + 1, tokens, is_target);
     CHECK(mote_session_create(f->model, NULL, &session, NULL) == MOTE_OK, "a session");
     for (int i = 0; i < length; i++) {
-        CHECK(mote_session_run(session, &(mote_batch){1, tokens + i, &i, NULL, NULL}, NULL) == MOTE_OK, "position %d", i);
+        CHECK(mote_session_run(session, &(mote_batch){1, tokens + i, &i, NULL, NULL}, NULL) == MOTE_OK, "position %d",
+              i);
         const float *logits = mote_session_logits(session, 0);
         double sum = 0;
         int best = 0;
@@ -108,7 +110,8 @@ static void check_against_definition(const fixture *f, int context, const char *
     CHECK(fabs(e.perplexity - exp(e.loss)) <= 1e-9 * e.perplexity, "perplexity %.6f", e.perplexity);
     CHECK(fabs(e.top1 - (double)hits / (double)targets) <= 1e-12, "%s: top1 %.6f", what, e.top1);
     double bits = e.loss * (double)e.tokens / log(2) / (double)e.bytes;
-    CHECK(e.bytes > 0 && fabs(e.bits_per_byte - bits) <= 1e-2 * bits, "%s: %.5f bits a byte, not %.5f", what, e.bits_per_byte, bits);
+    CHECK(e.bytes > 0 && fabs(e.bits_per_byte - bits) <= 1e-2 * bits, "%s: %.5f bits a byte, not %.5f", what,
+          e.bits_per_byte, bits);
     CHECK(e.seconds > 0, "seconds");
 }
 
@@ -119,18 +122,20 @@ static void evaluation_is_its_definition(void) {
         fixture f = open_fixture(text, "txt", contexts[i]);
         check_against_definition(&f, contexts[i], "text");
         mote_evaluation e;
-        CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, NULL) == MOTE_OK && e.bytes == 1000, "%llu bytes",
-              (unsigned long long)e.bytes);
+        CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, NULL) == MOTE_OK && e.bytes == 1000,
+              "%llu bytes", (unsigned long long)e.bytes);
         close_fixture(&f);
     }
     free(text);
-    fixture f = open_fixture("{\"prompt\":\"how many legs has a fly\",\"completion\":\"six, as all insects\"}\n"
-                             "{\"prompt\":\"and a spider\",\"completion\":\"eight\"}\n{\"text\":\"all of this counts\"}\n",
-                             "jsonl", 16);
+    fixture f =
+        open_fixture("{\"prompt\":\"how many legs has a fly\",\"completion\":\"six, as all insects\"}\n"
+                     "{\"prompt\":\"and a spider\",\"completion\":\"eight\"}\n{\"text\":\"all of this counts\"}\n",
+                     "jsonl", 16);
     check_against_definition(&f, 16, "completions");
     mote_evaluation e;
     CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, NULL) == MOTE_OK, "runs");
-    CHECK(e.tokens < mote_dataset_tokens(f.dataset, MOTE_SPLIT_TRAIN) - 20, "prompts are no targets: %llu", (unsigned long long)e.tokens);
+    CHECK(e.tokens < mote_dataset_tokens(f.dataset, MOTE_SPLIT_TRAIN) - 20, "prompts are no targets: %llu",
+          (unsigned long long)e.tokens);
     close_fixture(&f);
 }
 
@@ -142,22 +147,29 @@ static void results_do_not_depend_on_batches_and_threads(void) {
     mote_error error = {0};
     CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &first, &error) == MOTE_OK, "%s", error.message);
     for (int threads = 0; threads <= 3; threads++) {
-        CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, threads, &e, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, threads, &e, &error) == MOTE_OK, "%s",
+              error.message);
         CHECK(e.loss == first.loss && e.top1 == first.top1, "%d threads: %.17g and %.17g", threads, e.loss, first.loss);
     }
     for (int slots = 1; slots <= 5; slots += 2) {
         mote_pool *pool = NULL;
         mote_exec *x = NULL;
-        mote_exec_options how = {.max_rows = slots * 64 + 3, .max_sequences = slots, .slots = slots, .context = 64, .loss = true,
+        mote_exec_options how = {.max_rows = slots * 64 + 3,
+                                 .max_sequences = slots,
+                                 .slots = slots,
+                                 .context = 64,
+                                 .loss = true,
                                  .training = slots == 3};
         CHECK(mote_pool_create(2, &pool, &error) == MOTE_OK, "%s", error.message);
-        CHECK(mote_exec_create(f.model->program, f.model->weight, f.model->packed, pool, &how, &x, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_exec_create(f.model->program, f.model->weight, f.model->packed, pool, &how, &x, &error) == MOTE_OK,
+              "%s", error.message);
         int32_t mark = 0;
         x->token = &mark;
         x->n_rows = 1;
         CHECK(mote_evaluate_exec(x, f.dataset, MOTE_SPLIT_TRAIN, 0, 64, &e, &error) == MOTE_OK, "%s", error.message);
         CHECK(e.loss == first.loss && e.top1 == first.top1, "%d windows at a time", slots);
-        CHECK(x->token == &mark && x->n_rows == 1 && !x->target && x->training == (slots == 3), "the executor is as it was");
+        CHECK(x->token == &mark && x->n_rows == 1 && !x->target && x->training == (slots == 3),
+              "the executor is as it was");
         CHECK(mote_evaluate_exec(x, f.dataset, MOTE_SPLIT_TRAIN, 0, 65, &e, &error) == MOTE_USAGE, "a window too long");
         mote_exec_destroy(x);
         mote_pool_destroy(pool);
@@ -174,7 +186,8 @@ static void the_work_can_be_bounded(void) {
     for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
         mote_evaluation e;
         mote_error error = {0};
-        CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, bounds[i], 1, &e, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, bounds[i], 1, &e, &error) == MOTE_OK, "%s",
+              error.message);
         uint64_t expected = bounds[i] >= n - 1 ? n - 1 : bounds[i] < 100 ? bounds[i] : bounds[i] / 100 * 100;
         CHECK(e.tokens <= expected && e.tokens + 100 >= expected && e.tokens > 0, "%llu tokens of at most %llu",
               (unsigned long long)e.tokens, (unsigned long long)bounds[i]);
@@ -184,10 +197,12 @@ static void the_work_can_be_bounded(void) {
     mote_evaluation e;
     double loss = 0;
     uint64_t hits = 0, targets = 0;
-    mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 250, 1, &e, NULL); /* the middles of two halves of 100 windows */
+    mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 250, 1, &e,
+                  NULL); /* the middles of two halves of 100 windows */
     by_definition(&f, 2500, 100, &loss, &hits, &targets);
     by_definition(&f, 7500, 100, &loss, &hits, &targets);
-    CHECK(fabs(e.loss - loss / 200) <= 1e-5 * e.loss && e.tokens == 200, "spread over the text: %.7f, not %.7f", e.loss, loss / 200);
+    CHECK(fabs(e.loss - loss / 200) <= 1e-5 * e.loss && e.tokens == 200, "spread over the text: %.7f, not %.7f", e.loss,
+          loss / 200);
     close_fixture(&f);
     free(text);
 }
@@ -197,8 +212,10 @@ static void wrong_use_is_refused(void) {
     mote_evaluation e;
     mote_error error;
     size_t n = mote_dataset_tokens(f.dataset, MOTE_SPLIT_TRAIN);
-    if (n < 2) CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, &error) == MOTE_USAGE, "%zu tokens", n);
-    CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_VALIDATION, 0, 1, &e, &error) == MOTE_USAGE, "no validation part");
+    if (n < 2)
+        CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, &error) == MOTE_USAGE, "%zu tokens", n);
+    CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_VALIDATION, 0, 1, &e, &error) == MOTE_USAGE,
+          "no validation part");
     CHECK(strstr(error.message, "validation"), "%s", error.message);
     CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1000, &e, &error) == MOTE_USAGE, "1000 threads");
     CHECK(mote_evaluate(NULL, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, &error) == MOTE_USAGE, "no model");
@@ -208,7 +225,8 @@ static void wrong_use_is_refused(void) {
     mote_model_close(f.model);
     small.vocab = 20;
     CHECK(mote_model_create(&small, NULL, 1, &f.model, &error) == MOTE_OK, "%s", error.message);
-    CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, &error) == MOTE_USAGE, "tokens the model has not");
+    CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, &error) == MOTE_USAGE,
+          "tokens the model has not");
     close_fixture(&f);
 }
 
@@ -260,7 +278,8 @@ static double total_of(const char *json, const char *key) {
         if (kind == MOTE_JSON_ERROR) break;
         if (kind != MOTE_JSON_KEY) continue;
         in_total |= !strcmp(reader.string.bytes, "total");
-        if (in_total && !strcmp(reader.string.bytes, key) && mote_json_next(&reader) == MOTE_JSON_NUMBER) value = reader.number;
+        if (in_total && !strcmp(reader.string.bytes, key) && mote_json_next(&reader) == MOTE_JSON_NUMBER)
+            value = reader.number;
     }
     mote_json_deinit(&reader);
     return value;
@@ -276,10 +295,13 @@ static void programs_are_listed(void) {
         CHECK(mote_model_show(model, 7, false, &text, &error) == MOTE_OK, "%s", error.message);
         CHECK(mote_model_show(model, 7, true, &json, &error) == MOTE_OK, "%s", error.message);
         c = mote_model_config(model);
-        CHECK(total_of(json, "parameters") == (double)mote_config_parameters(&c), "%.0f parameters", total_of(json, "parameters"));
+        CHECK(total_of(json, "parameters") == (double)mote_config_parameters(&c), "%.0f parameters",
+              total_of(json, "parameters"));
         mote_cost cost = mote_program_cost(model->program, 7);
-        CHECK(total_of(json, "flops") == cost.flops && cost.flops > 2.0 * 32 * 70, "%.0f FLOPs", total_of(json, "flops"));
-        CHECK(total_of(json, "weight_bytes") == cost.weight_bytes && total_of(json, "state_bytes") == cost.state_bytes, "bytes");
+        CHECK(total_of(json, "flops") == cost.flops && cost.flops > 2.0 * 32 * 70, "%.0f FLOPs",
+              total_of(json, "flops"));
+        CHECK(total_of(json, "weight_bytes") == cost.weight_bytes && total_of(json, "state_bytes") == cost.state_bytes,
+              "bytes");
         CHECK(total_of(json, "ops") == model->program->n_ops, "ops");
         int lines = 0;
         size_t width = 0;
@@ -289,7 +311,9 @@ static void programs_are_listed(void) {
             CHECK(n == width, "line %d has %zu columns, not %zu: %.*s", lines, n, width, (int)n, line);
         }
         CHECK(lines == model->program->n_ops + 2, "%d lines of %d ops", lines, model->program->n_ops);
-        CHECK(strstr(text, kind == 2 ? " attn_norm, attn_qkv.weight, attn_qkv.bias -> qkv " : " ffn_norm, ffn_gate.weight -> gate "), "%s", text);
+        CHECK(strstr(text, kind == 2 ? " attn_norm, attn_qkv.weight, attn_qkv.bias -> qkv "
+                                     : " ffn_norm, ffn_gate.weight -> gate "),
+              "%s", text);
         mote_free(text);
         CHECK(mote_model_show(model, 20, false, &text, &error) == MOTE_USAGE, "a position outside the context");
         CHECK(mote_model_show(model, -1, false, &text, &error) == MOTE_USAGE && !text, "a negative position");

@@ -1,5 +1,5 @@
-/* Generation: what is passed on, when it stops, and that it is what decoding token by token gives. The model is one whose
- * next byte is known: its layers add nothing and its output row for the byte after t is t's embedding. */
+/* Generation: what is passed on, when it stops, and that it is what decoding token by token gives. The model is one
+ * whose next byte is known: its layers add nothing and its output row for the byte after t is t's embedding. */
 #include "failing_memory.h"
 #include "run/session.h"
 #include "test.h"
@@ -39,8 +39,8 @@ static int32_t id_of(const mote_tokenizer *t, char byte) {
     return id;
 }
 
-/* After the last byte of `chain` (no byte twice) comes the end token, or the first byte again when `cyclic`; after the end
- * token and after "?" comes the first byte. */
+/* After the last byte of `chain` (no byte twice) comes the end token, or the first byte again when `cyclic`; after the
+ * end token and after "?" comes the first byte. */
 static mote_model *chain_model(const mote_tokenizer *t, const char *chain, size_t n, bool cyclic, int context) {
     mote_config c = mote_config_default(MOTE_FAMILY_LLAMA);
     mote_error error = {0};
@@ -61,9 +61,11 @@ static mote_model *chain_model(const mote_tokenizer *t, const char *chain, size_
     for (int i = 0; i < c.vocab * c.dim; i++) table[i] = (mote_real)mote_random_normal(&random);
     for (int i = 0; i < c.dim; i++) gain[i] = 1;
     for (int token = 0; token < c.vocab; token++) {
-        int32_t first = id_of(t, chain[0]), next = token == id_of(t, '?') || token == mote_tokenizer_end(t) ? first : -1;
+        int32_t first = id_of(t, chain[0]),
+                next = token == id_of(t, '?') || token == mote_tokenizer_end(t) ? first : -1;
         for (size_t i = 0; i < n; i++)
-            if (token == id_of(t, chain[i])) next = i + 1 < n ? id_of(t, chain[i + 1]) : cyclic ? first : mote_tokenizer_end(t);
+            if (token == id_of(t, chain[i]))
+                next = i + 1 < n ? id_of(t, chain[i + 1]) : cyclic ? first : mote_tokenizer_end(t);
         for (int i = 0; i < c.dim && next >= 0; i++) output[next * c.dim + i] += table[token * c.dim + i];
     }
     return model;
@@ -85,7 +87,8 @@ static fixture open_fixture(const char *chain, bool cyclic, int context, int bat
     CHECK(mote_session_create(f.model, &o, &f.session, &error) == MOTE_OK, "%s", error.message);
     mote_sampler_options greedy = mote_sampler_options_default();
     greedy.temperature = 0;
-    CHECK(mote_sampler_create(&greedy, mote_tokenizer_vocab(f.tokenizer), &f.sampler, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_sampler_create(&greedy, mote_tokenizer_vocab(f.tokenizer), &f.sampler, &error) == MOTE_OK, "%s",
+          error.message);
     return f;
 }
 static void close_fixture(fixture *f) {
@@ -95,7 +98,8 @@ static void close_fixture(fixture *f) {
     mote_tokenizer_destroy(f->tokenizer);
 }
 
-static mote_generate_report generate(fixture *f, const char *prompt, int n, const char *const *stop, int n_stop, sink *s) {
+static mote_generate_report generate(fixture *f, const char *prompt, int n, const char *const *stop, int n_stop,
+                                     sink *s) {
     mote_generate_options o = mote_generate_options_default();
     mote_generate_report r;
     mote_error error = {0};
@@ -121,11 +125,13 @@ static void characters_are_passed_on_whole(void) {
           r.generated_tokens);
     CHECK(r.prompt_seconds > 0 && r.generate_seconds > 0, "times");
     r = generate(&f, "?", 5, NULL, 0, &s);
-    CHECK(!strcmp(s.text, "a\xc3\xa9\xe2\x82") && !strcmp(r.stopped_by, "length"), "what is left at the end comes as it is");
+    CHECK(!strcmp(s.text, "a\xc3\xa9\xe2\x82") && !strcmp(r.stopped_by, "length"),
+          "what is left at the end comes as it is");
     r = generate(&f, "?", 0, NULL, 0, &s);
     CHECK(s.calls == 0 && r.generated_tokens == 0 && !strcmp(r.stopped_by, "length"), "no tokens");
     r = generate(&f, "", 3, NULL, 0, &s);
-    CHECK(!strcmp(s.text, "a\xc3\xa9") && r.prompt_tokens == 0, "an empty prompt starts from the end token: %s", s.text);
+    CHECK(!strcmp(s.text, "a\xc3\xa9") && r.prompt_tokens == 0, "an empty prompt starts from the end token: %s",
+          s.text);
     s.stop_after = 2;
     r = generate(&f, "?", 100, NULL, 0, &s);
     CHECK(!strcmp(s.text, "a\xc3\xa9") && !strcmp(r.stopped_by, "caller"), "the caller stops it: %s", s.text);
@@ -160,11 +166,12 @@ static void stop_texts_cross_tokens(void) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         mote_generate_report r = generate(&f, "?", 20, cases[i].stop, cases[i].n, &s);
-        CHECK(!strcmp(s.text, cases[i].text) && !strcmp(r.stopped_by, cases[i].stopped_by), "case %zu: \"%s\" by %s", i, s.text,
-              r.stopped_by);
+        CHECK(!strcmp(s.text, cases[i].text) && !strcmp(r.stopped_by, cases[i].stopped_by), "case %zu: \"%s\" by %s", i,
+              s.text, r.stopped_by);
     }
     mote_generate_report r = generate(&f, "abc", 20, (const char *const[]){"cd"}, 1, &s);
-    CHECK(!strcmp(s.text, "defghab") && !strcmp(r.stopped_by, "stop"), "the prompt is no part of a stop text: %s", s.text);
+    CHECK(!strcmp(s.text, "defghab") && !strcmp(r.stopped_by, "stop"), "the prompt is no part of a stop text: %s",
+          s.text);
     close_fixture(&f);
     f = open_fixture("a\xc3\xa9z", true, 64, 0);
     r = generate(&f, "?", 20, (const char *const[]){"\xc3\xa9za\xc3\xa9z"}, 1, &s);
@@ -211,7 +218,8 @@ static void long_runs_reread_the_second_half(void) {
             CHECK(mote_session_create(f.model, &so, &f.session, &error) == MOTE_OK, "%s", error.message);
             CHECK(mote_sampler_create(&greedy, vocab, &f.sampler, &error) == MOTE_OK, "%s", error.message);
             for (int i = 0, generated = 0; generated < NEW; i++) {
-                int32_t token = i < length ? id_of(f.tokenizer, prompt[i]) : mote_sampler_next(f.sampler, mote_session_logits(f.session, 0));
+                int32_t token = i < length ? id_of(f.tokenizer, prompt[i])
+                                           : mote_sampler_next(f.sampler, mote_session_logits(f.session, 0));
                 if (i >= length) {
                     size_t bytes;
                     const char *piece = mote_tokenizer_piece(f.tokenizer, token, &bytes);
@@ -225,7 +233,8 @@ static void long_runs_reread_the_second_half(void) {
                     held = 0;
                     mote_session_truncate(f.session, 0, 0);
                     for (; held < keep; held++)
-                        CHECK(!mote_session_run(f.session, &(mote_batch){1, history + held, &held, NULL, NULL}, NULL), "run");
+                        CHECK(!mote_session_run(f.session, &(mote_batch){1, history + held, &held, NULL, NULL}, NULL),
+                              "run");
                 }
                 history[held] = token;
                 CHECK(!mote_session_run(f.session, &(mote_batch){1, history + held, &held, NULL, NULL}, NULL), "run");
@@ -242,10 +251,13 @@ static void long_runs_reread_the_second_half(void) {
                 o.on_text = take;
                 o.context = &s;
                 CHECK(mote_session_create(f.model, &so, &f.session, &error) == MOTE_OK, "%s", error.message);
-                mote_status status = mote_generate(f.session, f.sampler, f.tokenizer, prompt, (size_t)length, &o, &r, &error);
+                mote_status status =
+                    mote_generate(f.session, f.sampler, f.tokenizer, prompt, (size_t)length, &o, &r, &error);
                 CHECK(status == MOTE_OK, "%s", error.message);
-                CHECK(s.size == size && !memcmp(s.text, expected, size), "context %d, prompt %d, batch %d", context, length, batch);
-                CHECK(r.prompt_tokens == length && r.generated_tokens == NEW, "%d, %d", r.prompt_tokens, r.generated_tokens);
+                CHECK(s.size == size && !memcmp(s.text, expected, size), "context %d, prompt %d, batch %d", context,
+                      length, batch);
+                CHECK(r.prompt_tokens == length && r.generated_tokens == NEW, "%d, %d", r.prompt_tokens,
+                      r.generated_tokens);
                 mote_session_destroy(f.session);
             }
             so.batch_tokens = 0;
@@ -271,7 +283,9 @@ static void wrong_use_is_refused(void) {
         case 3: o.n_stop = -1; break;
         case 4: o.struct_bytes = 0; break;
         case 5: prompt = NULL; break;
-        case 6: CHECK(mote_sampler_create(NULL, 1000000, &sampler, NULL) == MOTE_OK, "a sampler of another vocabulary"); break;
+        case 6:
+            CHECK(mote_sampler_create(NULL, 1000000, &sampler, NULL) == MOTE_OK, "a sampler of another vocabulary");
+            break;
         default: sampler = NULL; break;
         }
         mote_generate_report r;
@@ -295,7 +309,8 @@ static void a_failed_allocation_leaves_nothing(void) {
         failing_memory_fail_at(-1);
         failures += failed;
         CHECK(status == (failed ? MOTE_MEMORY : MOTE_OK), "allocation %d: %d", k, (int)status);
-        CHECK(failing_memory_live() == before, "%d blocks are left after allocation %d", failing_memory_live() - before, k);
+        CHECK(failing_memory_live() == before, "%d blocks are left after allocation %d", failing_memory_live() - before,
+              k);
         close_fixture(&f);
         failing_memory_end();
         if (!failed) break;

@@ -51,7 +51,8 @@ static void schedules_match_their_formulas(void) {
         near(mote_schedule_lr(&wsd, i), i < 75 ? 0.3 : 0.01 + 0.29 * (1 - sqrt((double)(i - 74) / 25)), "wsd", i);
     mote_train_options cycles = plan(MOTE_SCHEDULE_COSINE_RESTARTS, 100, 10); /* three cycles of 30 */
     for (int64_t i = 10; i < 100; i++)
-        near(mote_schedule_lr(&cycles, i), 0.01 + 0.29 * 0.5 * (1 + cos(M_PI * (double)((i - 10) % 30) / 29)), "restarts", i);
+        near(mote_schedule_lr(&cycles, i), 0.01 + 0.29 * 0.5 * (1 + cos(M_PI * (double)((i - 10) % 30) / 29)),
+             "restarts", i);
     CHECK(mote_schedule_lr(&cycles, 39) == 0.01 && mote_schedule_lr(&cycles, 40) == 0.3, "restart");
 }
 
@@ -61,8 +62,8 @@ static void schedules_end_exactly_at_min_lr(void) {
             mote_train_options o = plan((mote_schedule)s, steps, steps / 7);
             if (s == MOTE_SCHEDULE_WSD && steps * 0.25 < 1) continue; /* no step decays */
             if (steps - steps / 7 < 2 * (s == MOTE_SCHEDULE_COSINE_RESTARTS ? 3 : 1)) continue;
-            CHECK(mote_schedule_lr(&o, steps - 1) == 0.01, "%s %lld: %g", mote_schedule_name(o.schedule), (long long)steps,
-                  mote_schedule_lr(&o, steps - 1));
+            CHECK(mote_schedule_lr(&o, steps - 1) == 0.01, "%s %lld: %g", mote_schedule_name(o.schedule),
+                  (long long)steps, mote_schedule_lr(&o, steps - 1));
             CHECK(mote_schedule_lr(&o, steps + 5) == 0.01, "after the end");
             for (int64_t i = steps / 7; i < steps; i++)
                 CHECK(mote_schedule_lr(&o, i) >= 0.01 - 1e-15 && mote_schedule_lr(&o, i) <= 0.3, "range");
@@ -77,10 +78,12 @@ static void options_are_checked(void) {
     CHECK(complete.lr == 1e-3 && complete.adam_lr == 1e-3 && complete.clip == 1 && complete.min_lr == 0, "defaults");
     o.min_lr = 0;
     o.beta2 = 1;
-    CHECK(mote_train_options_complete(&o, &complete, &error) == MOTE_USAGE && strstr(error.message, "beta2"), "%s", error.message);
+    CHECK(mote_train_options_complete(&o, &complete, &error) == MOTE_USAGE && strstr(error.message, "beta2"), "%s",
+          error.message);
     o.beta2 = 0.9;
     o.lr = -1;
-    CHECK(mote_train_options_complete(&o, &complete, &error) == MOTE_USAGE && strstr(error.message, "lr"), "%s", error.message);
+    CHECK(mote_train_options_complete(&o, &complete, &error) == MOTE_USAGE && strstr(error.message, "lr"), "%s",
+          error.message);
     o.lr = (double)NAN;
     CHECK(mote_train_options_complete(&o, &complete, &error) == MOTE_USAGE, "NaN");
     o.lr = 1;
@@ -129,7 +132,8 @@ static void order_resumes_and_refuses(void) {
     b.epoch = a.epoch;
     b.index = a.index;
     for (int i = 0; i < 200; i++) CHECK(mote_data_order_next(&a) == mote_data_order_next(&b), "window %d", i);
-    CHECK(mote_data_order_init(&a, 16, 16, 5, &error) == MOTE_USAGE && strstr(error.message, "17"), "%s", error.message);
+    CHECK(mote_data_order_init(&a, 16, 16, 5, &error) == MOTE_USAGE && strstr(error.message, "17"), "%s",
+          error.message);
     CHECK(mote_data_order_init(&a, 0, 16, 5, &error) == MOTE_USAGE, "empty");
 }
 
@@ -149,7 +153,8 @@ static void fill(bench *b, uint64_t seed, bool weights) {
         const mote_tensor *t = &b->program->tensors[i];
         if (t->role != MOTE_ROLE_WEIGHT) continue;
         mote_real *values = weights ? b->weight[i] : b->gradient[i];
-        for (size_t k = 0; k < (size_t)t->rows * (size_t)t->cols; k++) values[k] = (mote_real)mote_random_normal(&random);
+        for (size_t k = 0; k < (size_t)t->rows * (size_t)t->cols; k++)
+            values[k] = (mote_real)mote_random_normal(&random);
     }
 }
 
@@ -185,8 +190,8 @@ static bool bench_create(bench *b, const mote_config *config, const mote_train_o
         b->gradient[i] = calloc((size_t)t->rows * (size_t)t->cols, sizeof(mote_real));
     }
     fill(b, 1, true);
-    ok = mote_updater_create(b->program, (void *const *)b->weight, b->gradient, &complete, b->pool, &b->updater, &error) ==
-         MOTE_OK;
+    ok = mote_updater_create(b->program, (void *const *)b->weight, b->gradient, &complete, b->pool, &b->updater,
+                             &error) == MOTE_OK;
     CHECK(ok, "%s", error.message);
     return ok;
 }
@@ -228,7 +233,8 @@ static void twin_adamw(twin *t, const mote_learned *l, const mote_train_options 
         t->m[i] = o->beta1 * t->m[i] + (1 - o->beta1) * g;
         t->v[i] = o->beta2 * t->v[i] + (1 - o->beta2) * g * g;
         if (l->tensor->rows > 1) t->w[i] -= lr * o->weight_decay * t->w[i];
-        t->w[i] -= lr * (t->m[i] / (1 - pow(o->beta1, step))) / (sqrt(t->v[i] / (1 - pow(o->beta2, step))) + o->epsilon);
+        t->w[i] -=
+            lr * (t->m[i] / (1 - pow(o->beta1, step))) / (sqrt(t->v[i] / (1 - pow(o->beta2, step))) + o->epsilon);
     }
 }
 
@@ -244,7 +250,8 @@ static double *product(const double *a, const double *b, int rows, int depth, in
     double *c = calloc((size_t)rows * (size_t)cols, 8);
     for (int i = 0; i < rows; i++)
         for (int k = 0; k < depth; k++)
-            for (int j = 0; j < cols; j++) c[i * cols + j] += a[i * depth + k] * (transposed ? b[j * depth + k] : b[k * cols + j]);
+            for (int j = 0; j < cols; j++)
+                c[i * cols + j] += a[i * depth + k] * (transposed ? b[j * depth + k] : b[k * cols + j]);
     return c;
 }
 
@@ -309,7 +316,8 @@ static void compare_with_twins(mote_family family, mote_optimizer optimizer, int
         }
     }
     CHECK(hidden == 3 * 2 * (family == MOTE_FAMILY_LLAMA ? 7 : 4), "%d hidden matrices", hidden);
-    for (int k = 0; k < b.updater->n_learned; k++) free(twins[k].w), free(twins[k].m), free(twins[k].v), free(twins[k].average);
+    for (int k = 0; k < b.updater->n_learned; k++)
+        free(twins[k].w), free(twins[k].m), free(twins[k].v), free(twins[k].average);
     free(twins);
     bench_destroy(&b);
 }
@@ -326,7 +334,8 @@ static void jacobi(double *a, int n) {
             for (int q = p + 1; q < n; q++) {
                 if (fabs(a[p * n + q]) < 1e-14) continue;
                 double theta = (a[q * n + q] - a[p * n + p]) / (2 * a[p * n + q]);
-                double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1)), c = 1 / sqrt(t * t + 1), s = t * c;
+                double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1)), c = 1 / sqrt(t * t + 1),
+                       s = t * c;
                 for (int k = 0; k < n; k++) {
                     double x = a[k * n + p], y = a[k * n + q];
                     a[k * n + p] = c * x - s * y, a[k * n + q] = s * x + c * y;
@@ -372,8 +381,8 @@ static void muon_updates_are_nearly_orthogonal(void) {
     bench_destroy(&b);
 }
 
-/* Weights, state and average after three steps are the same bits for 1 to 4 threads; the wide model has matrices that all
- * threads share. */
+/* Weights, state and average after three steps are the same bits for 1 to 4 threads; the wide model has matrices that
+ * all threads share. */
 static void threads_do_not_change_bits(void) {
     for (int optimizer = 0; optimizer <= MOTE_OPTIMIZER_SGD; optimizer++) {
         mote_train_options o = mote_train_options_default();
@@ -388,7 +397,8 @@ static void threads_do_not_change_bits(void) {
             if (!bench_create(&many, &c, &o, threads)) return;
             int shared = 0;
             for (int i = 0; i < many.updater->n_blocks; i++) shared += many.updater->blocks[i].shared;
-            CHECK(optimizer != MOTE_OPTIMIZER_MUON || (shared > 0 && shared < many.updater->n_blocks), "shared %d", shared);
+            CHECK(optimizer != MOTE_OPTIMIZER_MUON || (shared > 0 && shared < many.updater->n_blocks), "shared %d",
+                  shared);
             run_steps_from(&many, 1, 2);
             CHECK(mote_updater_gradient_norm(one.updater) == mote_updater_gradient_norm(many.updater), "norm");
             for (int k = 0; k < one.updater->n_learned; k++) {

@@ -42,10 +42,18 @@ static bool set_key(golden *g, const char *key, double value) {
     const struct {
         const char *key;
         int *place;
-    } integers[] = {{"vocab", &g->config.vocab},       {"context", &g->config.context},   {"dim", &g->config.dim},
-                    {"layers", &g->config.layers},     {"heads", &g->config.heads},       {"kv_heads", &g->config.kv_heads},
-                    {"head_dim", &g->config.head_dim}, {"hidden", &g->config.hidden},     {"window", &g->config.window},
-                    {"halves", &g->halves},            {"rows", &g->rows},                {"sequences", &g->sequences},
+    } integers[] = {{"vocab", &g->config.vocab},
+                    {"context", &g->config.context},
+                    {"dim", &g->config.dim},
+                    {"layers", &g->config.layers},
+                    {"heads", &g->config.heads},
+                    {"kv_heads", &g->config.kv_heads},
+                    {"head_dim", &g->config.head_dim},
+                    {"hidden", &g->config.hidden},
+                    {"window", &g->config.window},
+                    {"halves", &g->halves},
+                    {"rows", &g->rows},
+                    {"sequences", &g->sequences},
                     {"steps", &g->steps}};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         if (!strcmp(key, integers[i].key)) return *integers[i].place = (int)value, true;
@@ -169,7 +177,8 @@ static void check_logits(const golden *g, const mote_model *model) {
     CHECK(mote_session_run(session, &batch, &error) == MOTE_OK, "%s", error.message);
     double largest = 0, worst = 0;
     for (int r = 0; r < g->rows; r++) {
-        const float *logits = mote_session_logits(session, r), *expected = g->logits + (size_t)r * (size_t)g->config.vocab;
+        const float *logits = mote_session_logits(session, r),
+                    *expected = g->logits + (size_t)r * (size_t)g->config.vocab;
         for (int i = 0; i < g->config.vocab; i++) {
             largest = fmax(largest, fabs((double)expected[i]));
             worst = fmax(worst, fabs((double)logits[i] - (double)expected[i]));
@@ -199,7 +208,8 @@ static void check_splits(const golden *g, const mote_model *model) {
                 mote_error error = {0};
                 CHECK(mote_session_run(session, &batch, &error) == MOTE_OK, "%s", error.message);
                 float *rows = first + (size_t)begin * vocab;
-                if (t == 0 && k == 0) memcpy(rows, mote_session_logits(session, 0), (size_t)count * vocab * sizeof *rows);
+                if (t == 0 && k == 0)
+                    memcpy(rows, mote_session_logits(session, 0), (size_t)count * vocab * sizeof *rows);
                 else
                     CHECK(!memcmp(rows, mote_session_logits(session, 0), (size_t)count * vocab * sizeof *rows),
                           "%d tokens at a time with %d threads differ from position %d on", step, threads[t], begin);
@@ -223,8 +233,9 @@ static bool open_training(const golden *g, mote_model *model, int threads, train
     *t = (training){0};
     mote_exec_options how = {.max_rows = g->rows, .max_sequences = g->sequences, .slots = g->sequences,
                              .context = g->config.context, .training = true, .loss = true};
-    bool ok = mote_model_pack(model, &error) == MOTE_OK && mote_pool_create(threads, &t->pool, &error) == MOTE_OK &&
-              mote_exec_create(model->program, model->weight, model->packed, t->pool, &how, &t->exec, &error) == MOTE_OK;
+    bool ok =
+        mote_model_pack(model, &error) == MOTE_OK && mote_pool_create(threads, &t->pool, &error) == MOTE_OK &&
+        mote_exec_create(model->program, model->weight, model->packed, t->pool, &how, &t->exec, &error) == MOTE_OK;
     CHECK(ok, "%s", error.message);
     lay_rows(g, t->sequence, t->position, t->parts);
     return ok;
@@ -279,7 +290,9 @@ static void check_gradients(const golden *g, mote_model *model) {
             CHECK(sqrt(difference) <= 1e-4 * sqrt(norm), "gradient of %s is off by %.2e of %.2e", tensor->name,
                   sqrt(difference), sqrt(norm));
             if (threads == 1) first[i] = memcpy(malloc(n * sizeof *gradient), gradient, n * sizeof *gradient);
-            else CHECK(!memcmp(first[i], gradient, n * sizeof *gradient), "gradient of %s with %d threads", tensor->name, threads);
+            else
+                CHECK(!memcmp(first[i], gradient, n * sizeof *gradient), "gradient of %s with %d threads", tensor->name,
+                      threads);
         }
         close_training(&t);
     }
@@ -290,7 +303,8 @@ static void repack(mote_model *model) {
     for (int i = 0; i < model->program->n_tensors; i++) {
         const mote_tensor *t = &model->program->tensors[i];
         if (t->role == MOTE_ROLE_WEIGHT && model->packed[i])
-            mote_kernels_get()->pack[MOTE_TYPE_F32](model->weight[i], (size_t)t->cols, t->rows, t->cols, model->packed[i]);
+            mote_kernels_get()->pack[MOTE_TYPE_F32](model->weight[i], (size_t)t->cols, t->rows, t->cols,
+                                                    model->packed[i]);
     }
 }
 
@@ -310,7 +324,10 @@ static void check_steps(const golden *g, mote_model *model) {
         CHECK(off <= 1e-4, "loss before step %d is %.7f, not %.7f", step, loss, g->losses[step]);
         for (int i = 0; i < g->n_tensors; i++) {
             mote_tensor_id id = mote_program_find(model->program, g->tensors[i].name);
-            mote_adamw o = {.lr = (mote_real)1e-3, .beta1 = (mote_real)0.9, .beta2 = (mote_real)0.95, .epsilon = (mote_real)1e-8,
+            mote_adamw o = {.lr = (mote_real)1e-3,
+                            .beta1 = (mote_real)0.9,
+                            .beta2 = (mote_real)0.95,
+                            .epsilon = (mote_real)1e-8,
                             .weight_decay = (mote_real)(g->tensors[i].vector ? 0 : 0.1),
                             .correction1 = (mote_real)(1 / (1 - pow(0.9, step + 1))),
                             .correction2 = (mote_real)(1 / (1 - pow(0.95, step + 1))),

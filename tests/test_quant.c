@@ -62,7 +62,8 @@ static void bf16_rounds_to_nearest_even(void) {
         uint32_t middle = half << 16 | 0x8000;
         uint16_t even = (uint16_t)(half & 1 ? half + 1 : half);
         uint16_t below = mote_f32_to_bf16(float_of(middle - 1)), at = mote_f32_to_bf16(float_of(middle));
-        uint16_t above = mote_f32_to_bf16(float_of(middle + 1)), negative = mote_f32_to_bf16(float_of(middle | 0x80000000u));
+        uint16_t above = mote_f32_to_bf16(float_of(middle + 1)),
+                 negative = mote_f32_to_bf16(float_of(middle | 0x80000000u));
         bool right = below == half && at == even && above == half + 1 && negative == (even | 0x8000) &&
                      bits_of(mote_bf16_to_f32((uint16_t)half)) == half << 16;
         CHECK(right, "around %04x: %04x %04x %04x, negative %04x", half, below, at, above, negative);
@@ -82,7 +83,8 @@ static void rows_follow_the_scalars(void) {
         memset(storage, 0x5a, sizeof storage);
         size_t bytes = mote_row_bytes((mote_type)type, N - 1);
         info->from_f32(values, storage + 1, N - 1); /* rows in a file need not be aligned */
-        CHECK(storage[0] == 0x5a && (bytes + 1 >= sizeof storage || storage[bytes + 1] == 0x5a), "%s wrote beside its row", info->name);
+        CHECK(storage[0] == 0x5a && (bytes + 1 >= sizeof storage || storage[bytes + 1] == 0x5a),
+              "%s wrote beside its row", info->name);
         info->to_f32(storage + 1, back, N - 1);
         for (int i = 0; i < N - 1; i++) {
             float wanted = type == MOTE_TYPE_F16    ? mote_f16_to_f32(mote_f32_to_f16(values[i]))
@@ -106,7 +108,8 @@ static void types_are_found_by_id(void) {
         CHECK(info && type == known[i].type && !strcmp(info->name, known[i].name), "id %d", known[i].id);
         CHECK(info == mote_type_get(type) && mote_type_from_ggml(known[i].id, NULL) == info, "id %d", known[i].id);
     }
-    CHECK(!mote_type_from_ggml(-1, NULL) && !mote_type_from_ggml(2, NULL) && !mote_type_from_ggml(1 << 30, NULL), "unknown ids");
+    CHECK(!mote_type_from_ggml(-1, NULL) && !mote_type_from_ggml(2, NULL) && !mote_type_from_ggml(1 << 30, NULL),
+          "unknown ids");
 }
 
 int main(void) {

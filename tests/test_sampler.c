@@ -1,4 +1,5 @@
-/* The sampler against a reference that sorts the whole vocabulary: the same candidates, and draws in their proportions. */
+/* The sampler against a reference that sorts the whole vocabulary: the same candidates, and draws in
+ * their proportions. */
 #include "mote/mote.h"
 #include "test.h"
 
@@ -125,12 +126,14 @@ static void greedy_takes_the_first_of_the_largest(void) {
     o.temperature = 3;
     o.top_k = 1;
     sampler = make(o, 5);
-    for (int i = 0; i < 100; i++) CHECK(mote_sampler_next(sampler, (float[]){1, 3, 2, 3, -1}) == 1, "top-k 1 is greedy");
+    for (int i = 0; i < 100; i++)
+        CHECK(mote_sampler_next(sampler, (float[]){1, 3, 2, 3, -1}) == 1, "top-k 1 is greedy");
     mote_sampler_destroy(sampler);
     o.top_k = 0;
     o.temperature = 1e-40f;
     sampler = make(o, 5);
-    for (int i = 0; i < 100; i++) CHECK(mote_sampler_next(sampler, (float[]){1, 3, 2, 2.9f, -1}) == 1, "a tiny temperature is greedy");
+    for (int i = 0; i < 100; i++)
+        CHECK(mote_sampler_next(sampler, (float[]){1, 3, 2, 2.9f, -1}) == 1, "a tiny temperature is greedy");
     mote_sampler_destroy(sampler);
 }
 

@@ -72,14 +72,17 @@ static void wrong_batches_are_refused(void) {
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         mote_batch batch = {wrong[i].n, wrong[i].token, wrong[i].position, wrong[i].sequence, NULL};
         mote_status status = mote_session_run(session, &batch, &error);
-        CHECK(status == MOTE_USAGE && strstr(error.message, wrong[i].message), "case %zu: %d %s", i, (int)status, error.message);
+        CHECK(status == MOTE_USAGE && strstr(error.message, wrong[i].message), "case %zu: %d %s", i, (int)status,
+              error.message);
         CHECK(mote_session_run(session, &batch, NULL) == MOTE_USAGE, "without a place for the error");
     }
     CHECK(mote_session_logits(session, 1)[3] == before, "refused batches change nothing");
     run_all(session, 0, 2, (int32_t[]){1, 2, 3, 4}, 4);
     mote_batch full = {1, (int32_t[]){1}, (int32_t[]){6}, NULL, NULL};
-    CHECK(mote_session_run(session, &full, &error) == MOTE_USAGE && strstr(error.message, "6 positions"), "%s", error.message);
-    CHECK(mote_session_logits(session, -1) == NULL && mote_session_logits(session, 4) == NULL, "rows that are not there");
+    CHECK(mote_session_run(session, &full, &error) == MOTE_USAGE && strstr(error.message, "6 positions"), "%s",
+          error.message);
+    CHECK(mote_session_logits(session, -1) == NULL && mote_session_logits(session, 4) == NULL,
+          "rows that are not there");
     mote_session_destroy(session);
     mote_model_close(model);
 }
@@ -140,8 +143,9 @@ static void sequences_do_not_see_each_other(void) {
     enum { SEQUENCES = 5, LENGTH = 20, VOCAB = 50 };
     mote_config config = small_config();
     for (int family = 0; family < 2; family++) {
-        if (family) config = (mote_config){sizeof config, MOTE_FAMILY_GPT2, .vocab = VOCAB, .context = 32, .dim = 32, .layers = 2,
-                                           .heads = 4, .tied = true, .bias = true};
+        if (family)
+            config = (mote_config){sizeof config, MOTE_FAMILY_GPT2, .vocab = VOCAB, .context = 32, .dim = 32,
+                                   .layers = 2,   .heads = 4,       .tied = true,   .bias = true};
         mote_model *model = random_model(config);
         static float alone[SEQUENCES][LENGTH][VOCAB];
         int32_t tokens[SEQUENCES][LENGTH];
@@ -162,7 +166,8 @@ static void sequences_do_not_see_each_other(void) {
                 for (int k = 0; k < SEQUENCES; k++) { /* the order of the sequences and their shares change */
                     int s = (int)((unsigned)k * 3 + round) % SEQUENCES, share = (int)(round * 5 + (unsigned)s * 3) % 9;
                     for (int i = 0; i < share && held[s] < LENGTH; i++, n++, held[s]++, left--)
-                        token[n] = tokens[s][held[s]], position[n] = held[s], sequence[n] = s, want[n] = (uint8_t)(n % 3 != 1);
+                        token[n] = tokens[s][held[s]], position[n] = held[s], sequence[n] = s,
+                        want[n] = (uint8_t)(n % 3 != 1);
                 }
                 if (!n) continue;
                 mote_batch batch = {n, token, position, sequence, want};
@@ -170,9 +175,10 @@ static void sequences_do_not_see_each_other(void) {
                 CHECK(mote_session_run(session, &batch, &error) == MOTE_OK, "%s", error.message);
                 for (int i = 0, row = 0; i < n; i++)
                     if (want[i])
-                        CHECK(!memcmp(mote_session_logits(session, row++), alone[sequence[i]][position[i]], sizeof alone[0][0]),
-                              "%s: sequence %d position %d with %d threads", mote_family_name(config.family), sequence[i],
-                              position[i], threads);
+                        CHECK(!memcmp(mote_session_logits(session, row++), alone[sequence[i]][position[i]],
+                                      sizeof alone[0][0]),
+                              "%s: sequence %d position %d with %d threads", mote_family_name(config.family),
+                              sequence[i], position[i], threads);
             }
             mote_session_destroy(session);
         }
@@ -225,8 +231,8 @@ static mote_model *open_llama2c(const char *path) {
     c.norm_epsilon = 1e-5f;
     c.rope_base = 10000;
     CHECK(mote_model_allocate(&c, true, &model, &error) == MOTE_OK, "%s", error.message);
-    static const char *const order[] = {"attn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_norm", "ffn_gate",
-                                        "ffn_down", "ffn_up"};
+    static const char *const order[] = {"attn_norm", "attn_q",   "attn_k",   "attn_v", "attn_output",
+                                        "ffn_norm",  "ffn_gate", "ffn_down", "ffn_up"};
     for (int i = -1; i <= 9 * c.layers && model; i++) {
         char name[64];
         if (i == -1) snprintf(name, sizeof name, "token_embd.weight");
@@ -258,7 +264,8 @@ static bool read_story(story *s) {
     s->n = 0;
     while (ok && s->n < 600 && fgets(line, sizeof line, tokens)) {
         int at;
-        if (sscanf(line, "%d %d %d %d %f", &at, &s->in[s->n], &s->next[s->n], &s->forced[s->n], &s->logit[s->n]) == 5) s->n++;
+        if (sscanf(line, "%d %d %d %d %f", &at, &s->in[s->n], &s->next[s->n], &s->forced[s->n], &s->logit[s->n]) == 5)
+            s->n++;
     }
     if (logits) fclose(logits);
     if (tokens) fclose(tokens);
@@ -296,7 +303,8 @@ static void stories260k_is_what_llama2c_computes(void) {
     CHECK(wrong == 0, "%d of %d greedy tokens differ", wrong, s.n);
     mote_session_destroy(session);
 
-    static const int shapes[][3] = {{1, 1, 64}, {2, 1, 64}, {3, 1, 17}, {2, 3, 64}, {1, 2, 5}, {2, 1, 1}}; /* threads, slots, step */
+    static const int shapes[][3] = {{1, 1, 64}, {2, 1, 64}, {3, 1, 17},
+                                    {2, 3, 64}, {1, 2, 5},  {2, 1, 1}}; /* threads, slots, step */
     for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++) {
         int slots = shapes[k][1], step = shapes[k][2];
         session = open_session(model, 300, slots, 64 * slots, shapes[k][0]);

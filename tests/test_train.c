@@ -23,7 +23,8 @@ static const char *in_folder(const char *name) {
 }
 
 static void write_text(const char *path, unsigned seed) {
-    static const char *const words[] = {"the ", "mote ", "in ", "a ", "beam ", "of ", "light ", "drifts. ", "it ", "was\n"};
+    static const char *const words[] = {"the ", "mote ",  "in ",      "a ",  "beam ",
+                                        "of ",  "light ", "drifts. ", "it ", "was\n"};
     FILE *f = fopen(path, "w");
     for (int i = 0; f && i < 1500; i++) {
         seed = seed * 1664525u + 1013904223u;
@@ -116,7 +117,8 @@ static bool same_bits(const run *a, const run *b) {
             if (memcmp(x->state[k], y->state[k], bytes) != 0) return false;
         if (x->average && memcmp(x->average, y->average, bytes) != 0) return false;
         const void *p = a->trainer->packed[x->id], *q = b->trainer->packed[x->id];
-        if (p && memcmp(p, q, mote_packed_values(x->tensor->rows, x->tensor->cols) * sizeof(mote_real)) != 0) return false;
+        if (p && memcmp(p, q, mote_packed_values(x->tensor->rows, x->tensor->cols) * sizeof(mote_real)) != 0)
+            return false;
     }
     return a->trainer->step == b->trainer->step && a->trainer->order.epoch == b->trainer->order.epoch &&
            a->trainer->order.index == b->trainer->order.index;
@@ -145,8 +147,8 @@ static void threads_do_not_change_bits(void) {
                 run many;
                 if (!run_create(&many, &c, dataset, &o)) return;
                 run_steps(&many, 4);
-                CHECK(same_bits(&one, &many), "family %d optimizer %d threads %d: off by %g", family, optimizer, o.threads,
-                      largest_difference(&one, &many));
+                CHECK(same_bits(&one, &many), "family %d optimizer %d threads %d: off by %g", family, optimizer,
+                      o.threads, largest_difference(&one, &many));
                 run_destroy(&many);
             }
             run_destroy(&one);
@@ -244,7 +246,8 @@ static void divergence_leaves_the_weights(void) {
         for (; done < 20 && status == MOTE_OK; done++) {
             bytes = 0;
             free(before);
-            for (int i = 0; i < r.trainer->updater->n_learned; i++) bytes += r.trainer->updater->learned[i].n * sizeof(mote_real);
+            for (int i = 0; i < r.trainer->updater->n_learned; i++)
+                bytes += r.trainer->updater->learned[i].n * sizeof(mote_real);
             before = malloc(bytes);
             char *at = (char *)before;
             for (int i = 0; i < r.trainer->updater->n_learned; i++) {
@@ -383,14 +386,14 @@ static void damaged_checkpoints_are_bad_files(void) {
         damage(path, bad, cut ? at : -1, cut ? -1 : at);
         mote_status status = mote_trainer_resume(r.trainer, bad, &error);
         /* the checksums do not cover padding between tensors, where a change is harmless */
-        CHECK(status == MOTE_BAD_FILE || (status == MOTE_OK && !cut), "%s at %ld of %ld: status %d %s", cut ? "cut" : "flip", at,
-              (long)info.st_size, (int)status, error.message);
+        CHECK(status == MOTE_BAD_FILE || (status == MOTE_OK && !cut), "%s at %ld of %ld: status %d %s",
+              cut ? "cut" : "flip", at, (long)info.st_size, (int)status, error.message);
         CHECK(same_bits(&r, &twin), "%s at %ld", cut ? "cut" : "flip", at);
     }
     mote_error error = {0};
     CHECK(mote_model_save(r.model, bad, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
-    CHECK(mote_trainer_resume(r.trainer, bad, &error) == MOTE_BAD_FILE && strstr(error.message, "not a checkpoint"), "%s",
-          error.message);
+    CHECK(mote_trainer_resume(r.trainer, bad, &error) == MOTE_BAD_FILE && strstr(error.message, "not a checkpoint"),
+          "%s", error.message);
     run_destroy(&r);
     run_destroy(&twin);
 }
@@ -403,8 +406,8 @@ static void short_text_is_refused(void) {
     mote_trainer *trainer = NULL;
     c.context = 100000;
     CHECK(mote_model_create(&c, NULL, 1, &model, &error) == MOTE_OK, "%s", error.message);
-    CHECK(mote_trainer_create(model, dataset, &o, &trainer, &error) == MOTE_USAGE && strstr(error.message, "100001"), "%s",
-          error.message);
+    CHECK(mote_trainer_create(model, dataset, &o, &trainer, &error) == MOTE_USAGE && strstr(error.message, "100001"),
+          "%s", error.message);
     CHECK(trainer == NULL, "handle");
     mote_model_close(model);
 }
@@ -438,7 +441,8 @@ static void averages_are_evaluated_and_saved(void) {
     CHECK(mote_trainer_save_model(r.trainer, path, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
     CHECK(mote_model_open(path, &saved, &error) == MOTE_OK, "%s", error.message);
     if (saved) {
-        CHECK(mote_evaluate(saved, dataset, MOTE_SPLIT_VALIDATION, 0, 1, &of_file, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_evaluate(saved, dataset, MOTE_SPLIT_VALIDATION, 0, 1, &of_file, &error) == MOTE_OK, "%s",
+              error.message);
         CHECK(in_training.loss == of_file.loss, "%.17g in training, %.17g of the file", in_training.loss, of_file.loss);
     }
     run_steps(&r, 2);
@@ -460,12 +464,14 @@ static void models_of_files_are_trained(void) {
         run_steps(&r, 20);
         CHECK(mote_trainer_save_model(r.trainer, path, (mote_type)type, &error) == MOTE_OK, "%s", error.message);
         CHECK(mote_model_open(path, &again.model, &error) == MOTE_OK, "%s", error.message);
-        CHECK(again.model && mote_trainer_create(again.model, dataset, &o, &again.trainer, &error) == MOTE_OK, "%s", error.message);
+        CHECK(again.model && mote_trainer_create(again.model, dataset, &o, &again.trainer, &error) == MOTE_OK, "%s",
+              error.message);
         if (again.trainer) {
             mote_evaluation before, after;
             CHECK(mote_trainer_evaluate(r.trainer, 0, &before, &error) == MOTE_OK, "%s", error.message);
             CHECK(mote_trainer_evaluate(again.trainer, 0, &after, &error) == MOTE_OK, "%s", error.message);
-            CHECK(fabs(before.loss - after.loss) < (type == MOTE_TYPE_F32 ? 1e-12 : 0.02), "%g and %g", before.loss, after.loss);
+            CHECK(fabs(before.loss - after.loss) < (type == MOTE_TYPE_F32 ? 1e-12 : 0.02), "%g and %g", before.loss,
+                  after.loss);
             run_steps(&again, 20);
             CHECK(mote_trainer_evaluate(again.trainer, 0, &after, &error) == MOTE_OK && after.loss < before.loss - 0.05,
                   "%g -> %g", before.loss, after.loss);
@@ -473,6 +479,55 @@ static void models_of_files_are_trained(void) {
         run_destroy(&r);
         run_destroy(&again);
     }
+}
+
+typedef struct {
+    long left, live; /* allocations until one fails; blocks held */
+} scarce;
+
+static void *scarce_allocate(void *context, size_t bytes) {
+    scarce *s = context;
+    if (s->left-- <= 0) return NULL;
+    void *block = malloc(bytes);
+    s->live += block != NULL;
+    return block;
+}
+
+static void scarce_release(void *context, void *block) {
+    ((scarce *)context)->live -= block != NULL;
+    free(block);
+}
+
+/* The k-th allocation fails, for every k: an error, no leak, and no file under the final name. */
+static void every_allocation_may_fail(void) {
+    mote_config c = tiny(MOTE_FAMILY_GPT2);
+    mote_train_options o = brief(MOTE_OPTIMIZER_MUON);
+    o.average = 0.9;
+    const char *path = in_folder("scarce.checkpoint");
+    bool done = false;
+    long k = 0;
+    for (; !done && k < 1000; k++) {
+        scarce s = {k, 0};
+        run r = {0};
+        mote_error error = {0};
+        unlink(path);
+        mote_memory_use(&(mote_memory_hooks){scarce_allocate, scarce_release, &s});
+        mote_status status = mote_model_create(&c, NULL, 7, &r.model, &error);
+        if (!status) status = mote_trainer_create(r.model, dataset, &o, &r.trainer, &error);
+        if (!status) status = mote_trainer_step(r.trainer, NULL, &error);
+        bool saving = !status;
+        if (!status) status = mote_trainer_save(r.trainer, path, &error);
+        bool saved = saving && !status;
+        if (!status) status = mote_trainer_resume(r.trainer, path, &error);
+        run_destroy(&r);
+        mote_memory_use(NULL);
+        done = !status;
+        CHECK(done || status == MOTE_MEMORY, "allocation %ld: status %d %s", k, (int)status, error.message);
+        CHECK(saved == (access(path, F_OK) == 0), "allocation %ld: a file was left", k);
+        CHECK(s.live == 0, "allocation %ld: %ld blocks leak", k, s.live);
+    }
+    CHECK(done && k > 20, "%ld allocations", k);
+    unlink(path);
 }
 
 /* ---- recipes and the memory plan */
@@ -486,8 +541,12 @@ static void recipes_are_complete_and_respectful(void) {
         for (int m = 0; m < 3; m++) {
             parameters_before = 0;
             for (int i = 0; i < 6; i++) {
-                mote_recipe_facts facts = {.train_tokens = tokens[i], .validation_tokens = tokens[i] / 10, .train_bytes = tokens[i] * 3,
-                                           .vocab = vocabs[v], .threads = 2, .minutes = minutes[m]};
+                mote_recipe_facts facts = {.train_tokens = tokens[i],
+                                           .validation_tokens = tokens[i] / 10,
+                                           .train_bytes = tokens[i] * 3,
+                                           .vocab = vocabs[v],
+                                           .threads = 2,
+                                           .minutes = minutes[m]};
                 mote_config c = mote_config_default(MOTE_FAMILY_LLAMA), again;
                 mote_train_options o = mote_train_options_default();
                 char *reasons = NULL;
@@ -501,15 +560,19 @@ static void recipes_are_complete_and_respectful(void) {
                 parameters_before = parameters;
                 double epochs = (double)o.steps * o.batch * c.context / (double)tokens[i];
                 CHECK(epochs < 20 + (double)o.batch * c.context / (double)tokens[i] + 1e-9, "%g epochs", epochs);
-                if (getenv("MOTE_TEST_SHOW")) printf("%g tokens, vocab %d, %g min: %g parameters\n%s", (double)tokens[i], vocabs[v], minutes[m], parameters, reasons);
+                if (getenv("MOTE_TEST_SHOW"))
+                    printf("%g tokens, vocab %d, %g min: %g parameters\n%s", (double)tokens[i], vocabs[v], minutes[m],
+                           parameters, reasons);
                 mote_free(reasons);
                 again = c;
                 again.layers = 0;
                 mote_train_options set = mote_train_options_default();
-                set.batch = 3, set.lr = 0.125, set.optimizer = MOTE_OPTIMIZER_SGD, set.clip = 0, set.warmup = 0, set.dropout = 0;
+                set.batch = 3, set.lr = 0.125, set.optimizer = MOTE_OPTIMIZER_SGD, set.clip = 0, set.warmup = 0,
+                set.dropout = 0;
                 CHECK(mote_recipe_complete(&facts, &again, &set, NULL, &error) == MOTE_OK, "%s", error.message);
-                CHECK(set.batch == 3 && set.lr == 0.125 && set.optimizer == MOTE_OPTIMIZER_SGD && set.clip == 0 && set.warmup == 0 &&
-                          set.dropout == 0 && again.dim == c.dim && again.context == c.context && again.layers > 0,
+                CHECK(set.batch == 3 && set.lr == 0.125 && set.optimizer == MOTE_OPTIMIZER_SGD && set.clip == 0 &&
+                          set.warmup == 0 && set.dropout == 0 && again.dim == c.dim && again.context == c.context &&
+                          again.layers > 0,
                       "what was set has changed");
             }
         }
@@ -532,9 +595,11 @@ static int measure_memory(int size) {
         {MOTE_FAMILY_LLAMA, 256, 2, 32, 4, 5000, 3, MOTE_OPTIMIZER_MUON},
     };
     mote_config c = mote_config_default((mote_family)shapes[size].family);
-    c.dim = shapes[size].dim, c.layers = shapes[size].layers, c.context = shapes[size].context, c.vocab = shapes[size].vocab;
+    c.dim = shapes[size].dim, c.layers = shapes[size].layers, c.context = shapes[size].context,
+    c.vocab = shapes[size].vocab;
     mote_train_options o = mote_train_options_default();
-    o.batch = shapes[size].batch, o.threads = shapes[size].threads, o.optimizer = (mote_optimizer)shapes[size].optimizer;
+    o.batch = shapes[size].batch, o.threads = shapes[size].threads,
+    o.optimizer = (mote_optimizer)shapes[size].optimizer;
     o.average = size % 2 ? 0.9 : 0;
     mote_memory_plan plan;
     mote_model *model = NULL;
@@ -593,6 +658,7 @@ int main(int n_arguments, char **arguments) {
         RUN(random_tokens_train);
         RUN(averages_are_evaluated_and_saved);
         RUN(models_of_files_are_trained);
+        RUN(every_allocation_may_fail);
         RUN(recipes_are_complete_and_respectful);
         RUN(planned_memory_is_the_peak);
     }

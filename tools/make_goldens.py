@@ -8,8 +8,8 @@ written from the papers: Llama (Touvron et al. 2023), RoPE (Su et al. 2021), RMS
 The files are the same bytes on every run. A file is lines of text, then binary, all little-endian:
 
     mote-golden 1
-    <key> <value>                      the config: family, vocab, context, dim, layers, heads, kv_heads, head_dim, hidden,
-                                       window, tied, bias, qk_norm, halves (pairing of RoPE), norm_epsilon, rope_base;
+    <key> <value>                      the config: family, vocab, context, dim, layers, heads, kv_heads, head_dim,
+                                       hidden, window, tied, bias, qk_norm, halves (pairing of RoPE), norm_epsilon, rope_base;
                                        then rows, sequences, steps: of a batch, and batches
     tensor <name> <rows> <cols> <base> in the order of the data; rows 0: a vector
     data
@@ -35,8 +35,8 @@ torch.set_default_dtype(torch.float64)
 LENGTHS = [24, 7, 1, 13]
 STEPS = 10
 EPSILON = 1e-5
-BASE = dict(vocab=37, context=24, dim=24, layers=2, heads=4, kv_heads=4, head_dim=6, hidden=40, window=0, tied=1, bias=0,
-            qk_norm=0, halves=0, norm_epsilon=EPSILON, rope_base=10000)
+BASE = dict(vocab=37, context=24, dim=24, layers=2, heads=4, kv_heads=4, head_dim=6, hidden=40, window=0, tied=1,
+            bias=0, qk_norm=0, halves=0, norm_epsilon=EPSILON, rope_base=10000)
 CASES = {
     "llama_mha_tied": dict(family="llama"),
     "llama_gqa_bias": dict(family="llama", kv_heads=2, tied=0, bias=1),

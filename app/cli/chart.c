@@ -54,7 +54,9 @@ static double tick_step(double range, int wanted) {
 
 static const char *tick_label(double value, double step, char out[24]) {
     if (fabs(value) < step * 1e-6) return snprintf(out, 24, "0"), out;
-    if (fabs(value) >= 10000) return text_count(value, out);
+    if (fabs(value) >= 1e9) return text_count(value, out);
+    if (fabs(value) >= 1e6) return snprintf(out, 24, "%.4g M", value / 1e6), out;
+    if (fabs(value) >= 10000) return snprintf(out, 24, "%.4g k", value / 1e3), out;
     if (step < 1e-3) return snprintf(out, 24, "%.3g", value), out;
     int digits = step >= 1 ? 0 : (int)ceil(-log10(step) - 1e-9);
     snprintf(out, 24, "%.*f", digits, value);

@@ -15,13 +15,14 @@ static const struct {
     {MOTE_CPU_NEON, "neon", "NEON"},
 };
 
-/* "yes", "no", "wrong processor": why an instruction set is or is not used. */
+/* Why an instruction set is or is not used. */
 static const char *why(unsigned bit, unsigned has) {
 #if defined(__x86_64__) || defined(__i386__)
     if (bit == MOTE_CPU_NEON) return "not used: this is not an ARM processor";
 #elif defined(__aarch64__) || defined(__arm__)
     if (bit != MOTE_CPU_NEON) return "not used: this is not an x86 processor";
 #endif
+    if (bit == MOTE_CPU_AVX2 && has & MOTE_CPU_AVX512) return "there; avx512 goes first, --cpu avx2 takes it";
     return has & bit ? "used unless --cpu forbids it" : "not used: this processor does not have it";
 }
 

@@ -98,6 +98,26 @@ static mote_status measure_step(const mote_config *config, const mote_train_opti
     return status;
 }
 
+/* Of both passes of the recipe: the first chose shape and batch, the second what hangs on the steps. A line of the
+ * first whose word begins a line of the second is superseded by it, and so are its steps by the measured ones. */
+static char *merge_reasons(const char *first, const char *second) {
+    mote_buffer merged = {0};
+    for (const char *line = first; line && *line;) {
+        size_t length = strcspn(line, "\n"), word = strcspn(line, " \n");
+        bool again = !strncmp(line, "steps ", 6);
+        for (const char *other = second; other && *other && !again; other += *other == '\n') {
+            again = !strncmp(other, line, word) && other[word] == ' ';
+            other += strcspn(other, "\n");
+        }
+        if (!again) mote_buffer_print(&merged, "%.*s\n", (int)length, line);
+        line += length + (line[length] == '\n');
+    }
+    mote_buffer_print(&merged, "%s", second ? second : "");
+    char *text = NULL;
+    mote_buffer_finish(&merged, &text, NULL);
+    return text;
+}
+
 mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
     mote_recipe_facts *facts = &prepared->facts;
     facts->threads = (int)option_threads;
@@ -110,7 +130,7 @@ mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
         mote_recipe_complete(facts, &prepared->config, &prepared->options, &prepared->reasons, error);
     if (status || !facts->minutes || setup.steps != UNSET_INTEGER) return status;
 
-    /* Shape and batch stay; the steps are what fits the time, less a tenth for evaluations and samples, and what
+    /* Shape and batch stay; the steps are what fits the time, less a seventh for evaluations, samples and saves. What
      * depends on the steps (warmup, learning rate) is chosen again. */
     double seconds;
     status = prepare_memory(prepared, error);
@@ -119,17 +139,21 @@ mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
     mote_train_options again = setup_train_options();
     again.batch = prepared->options.batch;
     again.accumulate = prepared->options.accumulate;
-    double steps = floor(0.9 * 60 * facts->minutes / seconds);
+    double steps = floor(0.85 * 60 * facts->minutes / seconds);
     again.steps = steps < 1 ? 1 : steps > 1e12 ? (int64_t)1e12 : (int64_t)steps;
     prepared->options = again;
-    mote_free(prepared->reasons);
+    char *first = prepared->reasons, *second = NULL;
     prepared->reasons = NULL;
     prepared->tokens_per_second =
         (double)prepared->config.context * again.batch * again.accumulate / seconds;
     char time[SHORT_TEXT];
     note("measured   %.1f ms a step, %.0f tokens/s: %lld steps fit %s", 1e3 * seconds, prepared->tokens_per_second,
          (long long)again.steps, text_seconds(60 * facts->minutes, time));
-    return mote_recipe_complete(facts, &prepared->config, &prepared->options, &prepared->reasons, error);
+    status = mote_recipe_complete(facts, &prepared->config, &prepared->options, &second, error);
+    if (!status) prepared->reasons = merge_reasons(first, second);
+    mote_free(first);
+    mote_free(second);
+    return status;
 }
 
 mote_status prepare_memory(struct prepared *prepared, mote_error *error) {

@@ -139,7 +139,8 @@ static void print_charts(const struct report *report, struct curves *curves, mot
     smooth(curves->loss, n, curves->smooth_loss);
     smooth(curves->norm, n, curves->smooth_norm);
     smooth(curves->speed, n, curves->smooth_speed);
-    double x_end = (double)report->steps;
+    bool over = !strcmp(report->status, "finished") || !strcmp(report->status, "diverged");
+    double x_end = (double)(over ? history->last_step : report->steps);
     const struct chart_series loss[] = {
         {CHART_RAW, "training, each point", curves->x, curves->loss, n},
         {CHART_MAIN, "training, smoothed", curves->x, curves->smooth_loss, n},

@@ -206,6 +206,9 @@ static mote_status print_summary(struct training *training, mote_error *error) {
         note("result     validation loss %.4f, perplexity %.3f, %.4f bits per byte, top-1 %.1f %%", final->loss,
              final->perplexity, final->bits_per_byte, 100 * final->top1);
     else note("result     training loss %.4f (no part of the text was kept for validation)", history->smoothed_loss);
+    if (training->out_of_time)
+        note("time       was over at step %lld of %lld: this machine was busier than when it was measured",
+             (long long)mote_trainer_steps_done(training->trainer), (long long)training->prepared->options.steps);
     note("speed      %s tokens in %s, %.0f tokens/s", text_count((double)history->tokens, count),
          text_seconds(history->seconds, time), speed);
     note("files      %s, %s", output, run_path(&training->run, "report.html"));

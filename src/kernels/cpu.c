@@ -1,5 +1,5 @@
-/* Which instruction sets this processor has, and the kernel table that follows from it. The table in use is filled once,
- * at the first mote_kernels_get or at each mote_cpu_restrict; afterwards it is only read. */
+/* Which instruction sets this processor has, and the kernel table that follows from it. The table in use is filled
+ * once, at the first mote_kernels_get or at each mote_cpu_restrict; afterwards it is only read. */
 #include "kernels/kernels.h"
 
 #include <pthread.h>

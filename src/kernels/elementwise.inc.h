@@ -1,5 +1,5 @@
-/* Activations, sums and optimizers over the words of a vector_*.h. Where no exp is involved the operations and their order
- * are those of elementwise_scalar.c, so the results are too, bit for bit. */
+/* Activations, sums and optimizers over the words of a vector_*.h. Where no exp is involved the operations and their
+ * order are those of elementwise_scalar.c, so the results are too, bit for bit. */
 
 typedef struct {
     vf value, slope;
@@ -70,7 +70,8 @@ static double dot(const float *x, const float *y, size_t n) {
 static void adamw(const mote_adamw *o, const float *gradient, float *m, float *v, float *weight, size_t n) {
     vf keep = v_set(1 - o->lr * o->weight_decay), rest1 = v_set(1 - o->beta1), rest2 = v_set(1 - o->beta2);
     vf beta1 = v_set(o->beta1), beta2 = v_set(o->beta2), epsilon = v_set(o->epsilon);
-    vf rate = v_set(-o->lr), clip = v_set(o->gradient_scale), correct1 = v_set(o->correction1), correct2 = v_set(o->correction2);
+    vf rate = v_set(-o->lr), clip = v_set(o->gradient_scale), correct1 = v_set(o->correction1),
+       correct2 = v_set(o->correction2);
     EACH_VECTOR(size_t, n, vf g = v_mul(v_load(gradient + i, count), clip);
                 vf first = v_fma(beta1, v_load(m + i, count), v_mul(rest1, g));
                 vf second = v_fma(beta2, v_load(v + i, count), v_mul(rest2, v_mul(g, g)));
@@ -80,8 +81,8 @@ static void adamw(const mote_adamw *o, const float *gradient, float *m, float *v
                 v_store(weight + i, v_fma(v_load(weight + i, count), keep, step), count););
 }
 
-static void sgd(float lr, float beta, float factor, float weight_decay, const float *gradient, float *momentum, float *weight,
-                size_t n) {
+static void sgd(float lr, float beta, float factor, float weight_decay, const float *gradient, float *momentum,
+                float *weight, size_t n) {
     vf rate = v_set(-lr), keep = v_set(beta), by = v_set(factor), decay = v_set(weight_decay);
     EACH_VECTOR(size_t, n, vf step = v_fma(keep, v_load(momentum + i, count), v_mul(by, v_load(gradient + i, count)));
                 vf w = v_load(weight + i, count); v_store(momentum + i, step, count);

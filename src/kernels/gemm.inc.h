@@ -1,7 +1,7 @@
-/* The products over the words of a vector_*.h: blocking above, one tile below. A tile keeps TILE_ROWS x some panels of C in
- * registers and walks the depth. Invariants: each output is one ascending chain of fused multiply-adds, so a depth
- * block ends by storing the sums to C and the next one starts from them, which rounds nothing; and no tile reads B beyond
- * whole panels, so a last narrow panel goes through the block buffer, padded there with zeros. */
+/* The products over the words of a vector_*.h: blocking above, one tile below. A tile keeps TILE_ROWS x some panels of
+ * C in registers and walks the depth. Invariants: each output is one ascending chain of fused multiply-adds, so a depth
+ * block ends by storing the sums to C and the next one starts from them, which rounds nothing; and no tile reads B
+ * beyond whole panels, so a last narrow panel goes through the block buffer, padded there with zeros. */
 
 #define STRINGS(x) #x
 #define UNROLL_BY(n) _Pragma(STRINGS(GCC unroll n))
@@ -115,12 +115,13 @@ typedef struct {
 } block;
 
 /* The first `columns` of some panels, `depth` deep, as floats: [depth][panels * 16], padded with zeros. */
-static void copy_block(mote_type type, const void *b, size_t b_panel, size_t b_depth, int depth, int panels, int columns,
-                       float *out) {
+static void copy_block(mote_type type, const void *b, size_t b_panel, size_t b_depth, int depth, int panels,
+                       int columns, float *out) {
     const size_t weight_bytes = type == MOTE_TYPE_F32 ? sizeof(float) : sizeof(uint16_t);
     for (int k = 0; k < depth; k++) {
         /* Rows of a wide matrix lie in pages of their own, where the hardware does not look ahead. */
-        if (k + COPY_AHEAD < depth) __builtin_prefetch((const char *)b + (size_t)(k + COPY_AHEAD) * b_depth * weight_bytes);
+        if (k + COPY_AHEAD < depth)
+            __builtin_prefetch((const char *)b + (size_t)(k + COPY_AHEAD) * b_depth * weight_bytes);
         for (int column = 0; column < panels * MOTE_PANEL; column += VECTOR, out += VECTOR) {
             size_t at = (size_t)k * b_depth + (size_t)(column / MOTE_PANEL) * b_panel + (size_t)(column % MOTE_PANEL);
             int count = columns - column < VECTOR ? columns - column : VECTOR;
@@ -152,7 +153,8 @@ static void run_narrow_tile(const tile *t, tile_function run, int rows, int colu
         inside.start_row = MOTE_PANEL;
     }
     run(&inside);
-    for (int r = 0; r < rows; r++) memcpy(t->c + (size_t)r * t->c_row, whole + r * MOTE_PANEL, (size_t)columns * sizeof(float));
+    for (int r = 0; r < rows; r++)
+        memcpy(t->c + (size_t)r * t->c_row, whole + r * MOTE_PANEL, (size_t)columns * sizeof(float));
 }
 
 /* All row tiles of a block for one strip of panels; t comes with B and the depth filled in. */
@@ -239,7 +241,8 @@ static void gemm(const mote_gemm *g, mote_type type) {
     const float *start = at.start;
     const size_t start_row = at.start_row;
     /* One tile of rows reads B once: blocks of its depth would gain nothing. */
-    int row_blocks = blocks_of(g->rows, ROW_BLOCK), depth_blocks = g->rows <= FEW_ROWS ? 1 : blocks_of(g->depth, BLOCK_DEPTH);
+    int row_blocks = blocks_of(g->rows, ROW_BLOCK),
+        depth_blocks = g->rows <= FEW_ROWS ? 1 : blocks_of(g->depth, BLOCK_DEPTH);
     for (int i = 0; i < row_blocks; i++) {
         at.row = (int)((int64_t)g->rows * i / row_blocks);
         at.rows = (int)((int64_t)g->rows * (i + 1) / row_blocks) - at.row;
@@ -271,7 +274,8 @@ static void pack_f32(const void *w, size_t w_row, int n, int k, void *panels) {
                 for (int r = 0; r < VECTOR; r++)
                     square[r] = r < present ? v_load(rows + (size_t)r * w_row + depth, count) : v_set(0);
                 v_transpose(square);
-                for (int i = 0; i < count; i++) v_store(out + (size_t)(depth + i) * MOTE_PANEL + from, square[i], VECTOR);
+                for (int i = 0; i < count; i++)
+                    v_store(out + (size_t)(depth + i) * MOTE_PANEL + from, square[i], VECTOR);
             }
         }
     }

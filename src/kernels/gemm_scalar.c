@@ -1,5 +1,5 @@
-/* The reference of all products: one chain of fused multiply-adds per output, depth ascending. Nothing here is fast, and
- * where the processor has no fused multiply-add the C library computes it exactly, in some 20 times the time. */
+/* The reference of all products: one chain of fused multiply-adds per output, depth ascending. Nothing here is fast,
+ * and where the processor has no fused multiply-add the C library computes it exactly, in some 20 times the time. */
 #include "kernels/formulas.h"
 #include "kernels/scalar.h"
 

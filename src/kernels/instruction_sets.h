@@ -1,5 +1,5 @@
-/* The parts of each instruction set's table, one filler a file, and where they exist: the vector kernels are written for
- * float, so the double build runs the scalar reference alone. */
+/* The parts of each instruction set's table, one filler a file, and where they exist: the vector kernels are written
+ * for float, so the double build runs the scalar reference alone. */
 #ifndef MOTE_KERNELS_INSTRUCTION_SETS_H
 #define MOTE_KERNELS_INSTRUCTION_SETS_H
 

@@ -1,5 +1,5 @@
-/* Norms, attention rows and the loss over the words of a vector_*.h; rows_scalar.c has the formulas and their sources. Sums
- * run in VECTOR lanes that are added in a fixed order at the end: the result depends on the row's length only. */
+/* Norms, attention rows and the loss over the words of a vector_*.h; rows_scalar.c has the formulas and their sources.
+ * Sums run in VECTOR lanes that are added in a fixed order at the end: the result depends on the row's length only. */
 
 static float rms_norm(const float *x, const float *gain, int n, float epsilon, float *y) {
     vf squares = v_set(0);
@@ -25,7 +25,8 @@ static void rms_norm_backward(const float *dy, const float *x, const float *gain
                 put(dx + i, v_mul(inverse, v_fma(v_load(x + i, count), shift, g)), count, add););
 }
 
-static void layer_norm(const float *x, const float *gain, const float *bias, int n, float epsilon, float *y, float stats[2]) {
+static void layer_norm(const float *x, const float *gain, const float *bias, int n, float epsilon, float *y,
+                       float stats[2]) {
     vf sum = v_set(0), squares = v_set(0);
     EACH_VECTOR(int, n, sum = v_add(sum, v_load(x + i, count)););
     stats[0] = v_sum(sum) / (float)n;
@@ -37,8 +38,8 @@ static void layer_norm(const float *x, const float *gain, const float *bias, int
                 v_store(y + i, bias ? v_fma(v, g, v_load(bias + i, count)) : v_mul(v, g), count););
 }
 
-static void layer_norm_backward(const float *dy, const float *x, const float *gain, const float stats[2], int n, float *dx,
-                                bool add) {
+static void layer_norm_backward(const float *dy, const float *x, const float *gain, const float stats[2], int n,
+                                float *dx, bool add) {
     vf mean = v_set(stats[0]), inverse = v_set(stats[1]), sum = v_set(0), along = v_set(0);
     /* Lanes beyond the row hold g = 0, so that their normal value does not count. */
     EACH_VECTOR(int, n, vf g = v_mul(v_load(dy + i, count), v_load(gain + i, count)); sum = v_add(sum, g);
@@ -90,14 +91,16 @@ static void rope_neighbours(const float *x, const float *cosine_sine, int head_d
 static void rope_halves(const float *x, const float *cosine_sine, int half, bool backward, bool add, float *y) {
     vf sign = v_set(backward ? -1.0f : 1.0f), minus = v_set(-1);
     EACH_VECTOR(int, half, int beyond = 2 * count - VECTOR; vf cosine; vf sine; vf a = v_load(x + i, count);
-                vf b = v_load(x + half + i, count); vf low = v_load(cosine_sine + 2 * i, beyond >= 0 ? VECTOR : 2 * count);
+                vf b = v_load(x + half + i, count);
+                vf low = v_load(cosine_sine + 2 * i, beyond >= 0 ? VECTOR : 2 * count);
                 vf high = beyond > 0 ? v_load(cosine_sine + 2 * i + VECTOR, beyond) : minus;
                 v_split_pairs(low, high, &cosine, &sine); sine = v_mul(sine, sign);
                 put(y + i, v_fma(a, cosine, v_mul(b, v_mul(sine, minus))), count, add);
                 put(y + half + i, v_fma(b, cosine, v_mul(a, sine)), count, add););
 }
 
-static void rope(const float *x, const float *cosine_sine, int head_dim, bool halves, bool backward, bool add, float *y) {
+static void rope(const float *x, const float *cosine_sine, int head_dim, bool halves, bool backward, bool add,
+                 float *y) {
     if (halves) rope_halves(x, cosine_sine, head_dim / 2, backward, add, y);
     else rope_neighbours(x, cosine_sine, head_dim / 2 * 2, backward, add, y);
 }
@@ -114,8 +117,8 @@ static double cross_entropy(float *logits, int n, int target, float scale, bool 
     *correct = wanted >= after && (target == 0 || wanted > before);
     vf shift = v_set(largest), sum = v_set(0);
     if (gradient) {
-        EACH_VECTOR(int, n, vf e = v_keep(v_exp(v_sub(v_load(logits + i, count), shift)), 0, count); sum = v_add(sum, e);
-                    v_store(logits + i, e, count););
+        EACH_VECTOR(int, n, vf e = v_keep(v_exp(v_sub(v_load(logits + i, count), shift)), 0, count);
+                    sum = v_add(sum, e); v_store(logits + i, e, count););
     } else {
         EACH_VECTOR(int, n, sum = v_add(sum, v_keep(v_exp(v_sub(v_load(logits + i, count), shift)), 0, count)););
     }

@@ -1,5 +1,5 @@
-/* Norms, attention rows and the loss in plain C. Sums along a row are kept in double: the reference should be nearer to the
- * truth than what is tested against it. */
+/* Norms, attention rows and the loss in plain C. Sums along a row are kept in double: the reference should be nearer to
+ * the truth than what is tested against it. */
 #include "kernels/formulas.h"
 #include "kernels/scalar.h"
 
@@ -12,8 +12,8 @@ static mote_real rms_norm_scalar(const mote_real *x, const mote_real *gain, int 
 }
 
 /* y_i = x_i r g_i with r = (mean x^2 + eps)^-1/2, so dx_i = r (g_i dy_i - x_i r^2 mean(g dy x)). */
-static void rms_norm_backward_scalar(const mote_real *dy, const mote_real *x, const mote_real *gain, mote_real rms_inverse,
-                                     int n, mote_real *dx, bool add) {
+static void rms_norm_backward_scalar(const mote_real *dy, const mote_real *x, const mote_real *gain,
+                                     mote_real rms_inverse, int n, mote_real *dx, bool add) {
     double along = 0;
     for (int i = 0; i < n; i++) along += (double)dy[i] * (double)gain[i] * (double)x[i];
     mote_real shift = (mote_real)((double)rms_inverse * (double)rms_inverse * along / n);
@@ -23,8 +23,8 @@ static void rms_norm_backward_scalar(const mote_real *dy, const mote_real *x, co
     }
 }
 
-static void layer_norm_scalar(const mote_real *x, const mote_real *gain, const mote_real *bias, int n, mote_real epsilon,
-                              mote_real *y, mote_real stats[2]) {
+static void layer_norm_scalar(const mote_real *x, const mote_real *gain, const mote_real *bias, int n,
+                              mote_real epsilon, mote_real *y, mote_real stats[2]) {
     double sum = 0, squares = 0;
     for (int i = 0; i < n; i++) sum += (double)x[i];
     double mean = sum / n;
@@ -80,8 +80,8 @@ static void softmax_backward_scalar(const mote_real *p, mote_real *dp, int n, mo
     for (int i = 0; i < n; i++) dp[i] = scale * p[i] * (dp[i] - delta);
 }
 
-static void rope_scalar(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward, bool add,
-                        mote_real *y) {
+static void rope_scalar(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward,
+                        bool add, mote_real *y) {
     for (int i = 0; i < head_dim / 2; i++) {
         int first = halves ? i : 2 * i, second = halves ? i + head_dim / 2 : 2 * i + 1;
         mote_real cosine = cosine_sine[2 * i], sine = backward ? -cosine_sine[2 * i + 1] : cosine_sine[2 * i + 1];
@@ -92,7 +92,8 @@ static void rope_scalar(const mote_real *x, const mote_real *cosine_sine, int he
     }
 }
 
-static double cross_entropy_scalar(mote_real *logits, int n, int target, mote_real scale, bool gradient, bool *correct) {
+static double cross_entropy_scalar(mote_real *logits, int n, int target, mote_real scale, bool gradient,
+                                   bool *correct) {
     int best = 0;
     for (int i = 1; i < n; i++) best = logits[i] > logits[best] ? i : best;
     mote_real largest = logits[best], wanted = logits[target];

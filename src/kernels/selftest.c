@@ -1,6 +1,6 @@
-/* The self-test of an installed library: each slot in use against the scalar reference, on one small piece of random data
- * with tails. It finds a miscompiled or misdetected instruction set in milliseconds; tests/check_kernels.c is the thorough
- * version. Products must agree bit for bit, the rest within 1e-4 of the values' size. */
+/* The self-test of an installed library: each slot in use against the scalar reference, on one small piece of random
+ * data with tails. It finds a miscompiled or misdetected instruction set in milliseconds; tests/check_kernels.c is the
+ * thorough version. Products must agree bit for bit, the rest within 1e-4 of the values' size. */
 #include <math.h>
 #include <string.h>
 
@@ -24,15 +24,27 @@ static void gemm_with(const mote_kernels *k, work *v, mote_type type) {
         float weight = (float)v->y[i];
         halves[i] = type == MOTE_TYPE_F16 ? mote_f32_to_f16(weight) : mote_f32_to_bf16(weight);
     }
-    mote_gemm g = {.rows = ROWS, .columns = COLUMNS, .depth = DEPTH, .a = v->x, .a_row = DEPTH, .a_depth = 1, .b = halves,
-                   .b_panel = MOTE_PANEL, .b_depth = COLUMNS, .c = v->z, .c_row = COLUMNS, .bias = v->w};
+    mote_gemm g = {.rows = ROWS,
+                   .columns = COLUMNS,
+                   .depth = DEPTH,
+                   .a = v->x,
+                   .a_row = DEPTH,
+                   .a_depth = 1,
+                   .b = halves,
+                   .b_panel = MOTE_PANEL,
+                   .b_depth = COLUMNS,
+                   .c = v->z,
+                   .c_row = COLUMNS,
+                   .bias = v->w};
     if (type == MOTE_TYPE_F32) g.b = v->y;
     k->gemm[type](&g);
 }
 static void run_gemm_f32(const mote_kernels *k, work *v) { gemm_with(k, v, MOTE_TYPE_F32); }
 static void run_gemm_f16(const mote_kernels *k, work *v) { gemm_with(k, v, MOTE_TYPE_F16); }
 static void run_gemm_bf16(const mote_kernels *k, work *v) { gemm_with(k, v, MOTE_TYPE_BF16); }
-static void run_pack_f32(const mote_kernels *k, work *v) { k->pack[MOTE_TYPE_F32](v->x, DEPTH, COLUMNS, DEPTH, v->panels); }
+static void run_pack_f32(const mote_kernels *k, work *v) {
+    k->pack[MOTE_TYPE_F32](v->x, DEPTH, COLUMNS, DEPTH, v->panels);
+}
 static void pack_halves(const mote_kernels *k, work *v, mote_type type) {
     uint16_t rows[COLUMNS * DEPTH], packed[2 * MOTE_PANEL * DEPTH];
     for (int i = 0; i < COLUMNS * DEPTH; i++) rows[i] = (uint16_t)i;
@@ -42,7 +54,9 @@ static void pack_halves(const mote_kernels *k, work *v, mote_type type) {
 static void run_pack_f16(const mote_kernels *k, work *v) { pack_halves(k, v, MOTE_TYPE_F16); }
 static void run_pack_bf16(const mote_kernels *k, work *v) { pack_halves(k, v, MOTE_TYPE_BF16); }
 
-static void run_rms_norm(const mote_kernels *k, work *v) { v->number = (double)k->rms_norm(v->x, v->y, VALUES, tenth, v->z); }
+static void run_rms_norm(const mote_kernels *k, work *v) {
+    v->number = (double)k->rms_norm(v->x, v->y, VALUES, tenth, v->z);
+}
 static void run_rms_norm_backward(const mote_kernels *k, work *v) {
     k->rms_norm_backward(v->w, v->x, v->y, 2, VALUES, v->z, true);
 }
@@ -55,7 +69,9 @@ static void run_layer_norm_backward(const mote_kernels *k, work *v) {
     const mote_real stats[2] = {tenth, 2};
     k->layer_norm_backward(v->w, v->x, v->y, stats, VALUES, v->z, false);
 }
-static void run_norm_gain_backward(const mote_kernels *k, work *v) { k->norm_gain_backward(v->x, v->y, tenth, 2, VALUES, v->z); }
+static void run_norm_gain_backward(const mote_kernels *k, work *v) {
+    k->norm_gain_backward(v->x, v->y, tenth, 2, VALUES, v->z);
+}
 static void run_softmax(const mote_kernels *k, work *v) { v->number = (double)k->softmax(v->x, VALUES, 3); }
 static void run_softmax_again(const mote_kernels *k, work *v) { k->softmax_again(v->x, VALUES, 3, 2); }
 static void run_softmax_backward(const mote_kernels *k, work *v) { k->softmax_backward(v->x, v->y, VALUES, 3, tenth); }
@@ -132,7 +148,8 @@ static const struct {
     {"adamw", run_adamw, true},
     {"sgd", run_sgd, true},
 };
-_Static_assert(sizeof slots / sizeof *slots == (sizeof(mote_kernels) - offsetof(mote_kernels, gemm)) / sizeof(void (*)(void)),
+_Static_assert(sizeof slots / sizeof *slots ==
+                   (sizeof(mote_kernels) - offsetof(mote_kernels, gemm)) / sizeof(void (*)(void)),
                "each slot has a self-test");
 
 static void fill_values(work *v) {
@@ -149,7 +166,8 @@ static void fill_values(work *v) {
 static double difference(const mote_real *expected, const mote_real *got, size_t n, double largest) {
     for (size_t i = 0; i < n; i++) {
         if (memcmp(expected + i, got + i, sizeof *got) == 0) continue;
-        double size = fabs((double)expected[i]), apart = fabs((double)expected[i] - (double)got[i]) / (size > 1 ? size : 1);
+        double size = fabs((double)expected[i]),
+               apart = fabs((double)expected[i] - (double)got[i]) / (size > 1 ? size : 1);
         largest = apart <= largest ? largest : apart == apart ? apart : INFINITY;
     }
     return largest;
@@ -182,5 +200,6 @@ mote_status mote_kernels_selftest(char **report, mote_error *error) {
     mote_status status = mote_buffer_finish(&text, report, error);
     if (status || !first_wrong) return status;
     mote_fail(error, MOTE_FAILED, "kernel %s of the %s set differs from the scalar reference", first_wrong, used->name);
-    return mote_hint(error, MOTE_FAILED, "restrict the instruction sets with mote_cpu_restrict, and report this processor");
+    return mote_hint(error, MOTE_FAILED,
+                     "restrict the instruction sets with mote_cpu_restrict, and report this processor");
 }

@@ -1,5 +1,5 @@
-/* The vector words of the shared kernel bodies (*.inc.h), spelled in AVX2 with FMA and F16C. See vector_avx512.h for what
- * they mean; `count` is how many of a vector's values exist. */
+/* The vector words of the shared kernel bodies (*.inc.h), spelled in AVX2 with FMA and F16C. See vector_avx512.h for
+ * what they mean; `count` is how many of a vector's values exist. */
 #ifndef MOTE_KERNELS_VECTOR_AVX2_H
 #define MOTE_KERNELS_VECTOR_AVX2_H
 
@@ -11,7 +11,8 @@ enum { VECTOR = 8 };
 #define TILE_ROWS 6
 #define TILE_PANELS 1
 #define FEW_ROWS_PANELS {4, 2, 1, 1}
-#define TILES_FEW(X, type) X(type, 1, 1) X(type, 1, 2) X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 4, 1)
+#define TILES_FEW(X, type) \
+    X(type, 1, 1) X(type, 1, 2) X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 4, 1)
 #define TILES_MANY(X) X(F32, 5, 1) X(F32, 6, 1)
 
 typedef __m256 vf;
@@ -61,14 +62,16 @@ INLINE vf v_odds_twice(vf x) { return _mm256_movehdup_ps(x); }
 INLINE vf v_swap_pairs(vf x) { return _mm256_permute_ps(x, 0xb1); }
 INLINE vf v_set_pair(float even, float odd) { return _mm256_blend_ps(v_set(even), v_set(odd), 0xaa); }
 INLINE void v_split_pairs(vf low, vf high, vf *evens, vf *odds) {
-    __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0x88)), odd = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0xdd));
+    __m256d even = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0x88)),
+            odd = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0xdd));
     *evens = _mm256_castpd_ps(_mm256_permute4x64_pd(even, 0xd8)); /* the shuffles work in each half alone */
     *odds = _mm256_castpd_ps(_mm256_permute4x64_pd(odd, 0xd8));
 }
 
 INLINE vd d_zero(void) { return (vd){_mm256_setzero_pd(), _mm256_setzero_pd()}; }
 INLINE vd d_fma(vf a, vf b, vd c) {
-    __m256d low = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_castps256_ps128(b)), c.low);
+    __m256d low =
+        _mm256_fmadd_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(a)), _mm256_cvtps_pd(_mm256_castps256_ps128(b)), c.low);
     __m256d high = _mm256_fmadd_pd(_mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)),
                                    _mm256_cvtps_pd(_mm256_extractf128_ps(b, 1)), c.high);
     return (vd){low, high};

@@ -1,14 +1,15 @@
-/* The vector words of the shared kernel bodies (*.inc.h), spelled in AVX-512. Included inside the target pragma of an ISA
- * file; every word is one to a few instructions. `count` is how many of a vector's values exist: bodies pass VECTOR for
- * whole vectors, which folds to a plain access. Values beyond `count` are read as zero and never touched in memory. */
+/* The vector words of the shared kernel bodies (*.inc.h), spelled in AVX-512. Included inside the target pragma of an
+ * ISA file; every word is one to a few instructions. `count` is how many of a vector's values exist: bodies pass VECTOR
+ * for whole vectors, which folds to a plain access. Values beyond `count` are read as zero and never touched in memory.
+ */
 #ifndef MOTE_KERNELS_VECTOR_AVX512_H
 #define MOTE_KERNELS_VECTOR_AVX512_H
 
 #define INLINE static inline __attribute__((always_inline, unused))
 enum { VECTOR = 16 };
 
-/* Tiles of the products: (type, rows, panels). 12 x 2 vectors are 24 sums, 2 weights and 1 broadcast of 32 registers; few
- * rows take more panels beside each other, since each sum waits 4 cycles for itself. */
+/* Tiles of the products: (type, rows, panels). 12 x 2 vectors are 24 sums, 2 weights and 1 broadcast of 32 registers;
+ * few rows take more panels beside each other, since each sum waits 4 cycles for itself. */
 #define TILE_ROWS 12
 #define TILE_PANELS 2
 #define FEW_ROWS_PANELS {8, 4, 4, 4}
@@ -16,8 +17,8 @@ enum { VECTOR = 16 };
     X(type, 1, 1) X(type, 1, 2) X(type, 1, 4) X(type, 1, 8) X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 3, 1) \
     X(type, 3, 2) X(type, 3, 4) X(type, 4, 1) X(type, 4, 2) X(type, 4, 4)
 #define TILES_MANY(X) \
-    X(F32, 5, 1) X(F32, 5, 2) X(F32, 6, 1) X(F32, 6, 2) X(F32, 7, 1) X(F32, 7, 2) X(F32, 8, 1) X(F32, 8, 2) X(F32, 9, 1) \
-    X(F32, 9, 2) X(F32, 10, 1) X(F32, 10, 2) X(F32, 11, 1) X(F32, 11, 2) X(F32, 12, 1) X(F32, 12, 2)
+    X(F32, 5, 1) X(F32, 5, 2) X(F32, 6, 1) X(F32, 6, 2) X(F32, 7, 1) X(F32, 7, 2) X(F32, 8, 1) X(F32, 8, 2) \
+    X(F32, 9, 1) X(F32, 9, 2) X(F32, 10, 1) X(F32, 10, 2) X(F32, 11, 1) X(F32, 11, 2) X(F32, 12, 1) X(F32, 12, 2)
 
 typedef __m512 vf;
 typedef struct { __m512d low, high; } vd; /* the same values in double */
@@ -43,7 +44,9 @@ INLINE vf v_keep(vf x, float fill, int count) {
     return count >= VECTOR ? x : _mm512_mask_blend_ps(v_mask(count), v_set(fill), x);
 }
 /* x where a < b, else y. */
-INLINE vf v_choose_less(vf a, vf b, vf x, vf y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x); }
+INLINE vf v_choose_less(vf a, vf b, vf x, vf y) {
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
+}
 INLINE vf v_round(vf x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 /* x * 2^n for an integer n that keeps the result normal. */
 INLINE vf v_scale_exponent(vf x, vf n) {
@@ -76,7 +79,8 @@ INLINE void v_split_pairs(vf low, vf high, vf *evens, vf *odds) {
 
 INLINE vd d_zero(void) { return (vd){_mm512_setzero_pd(), _mm512_setzero_pd()}; }
 INLINE vd d_fma(vf a, vf b, vd c) { /* products of floats are exact in double */
-    __m512d low = _mm512_fmadd_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_castps512_ps256(b)), c.low);
+    __m512d low =
+        _mm512_fmadd_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(a)), _mm512_cvtps_pd(_mm512_castps512_ps256(b)), c.low);
     __m512d high = _mm512_fmadd_pd(_mm512_cvtps_pd(_mm512_extractf32x8_ps(a, 1)),
                                    _mm512_cvtps_pd(_mm512_extractf32x8_ps(b, 1)), c.high);
     return (vd){low, high};

@@ -1,5 +1,5 @@
-/* The vector words of the shared kernel bodies (*.inc.h), spelled in NEON of the base ARMv8-A. See vector_avx512.h for what
- * they mean; `count` is how many of a vector's values exist. */
+/* The vector words of the shared kernel bodies (*.inc.h), spelled in NEON of the base ARMv8-A. See vector_avx512.h for
+ * what they mean; `count` is how many of a vector's values exist. */
 #ifndef MOTE_KERNELS_VECTOR_NEON_H
 #define MOTE_KERNELS_VECTOR_NEON_H
 

@@ -139,19 +139,22 @@ static void print_text(mote_buffer *out, const listing *l) {
     n = (size_t)snprintf(number, sizeof number, "%.0f", sum.weight_bytes + sum.state_bytes);
     if (n > w.bytes) w.bytes = n;
     for (int i = 0; i < p->n_ops; i++) print_op(out, l, i, true, &w, &flow);
-    mote_buffer_print(out, "%s: %s, vocabulary %d, context %d, width %d, %d layers, %d heads (%d for keys and values) of %d, "
-                           "feed-forward %d\n",
-                      l->model->name ? l->model->name : "model", mote_family_name(c->family), c->vocab, c->context, c->dim, c->layers,
-                      c->heads, c->kv_heads, c->head_dim, c->hidden);
-    mote_buffer_print(out, "one token at position %d: FLOPs, and bytes of weights and of keys and values read\n\n", l->position);
-    mote_buffer_print(out, "%*s  %-*s  %-*s  %*s  %-*s  %*s  %*s  %*s\n", (int)w.layer, "layer", (int)w.op, "op", (int)w.flow,
-                      "program", (int)w.shape, "shape", (int)w.type, "type", (int)w.parameters, "parameters", (int)w.flops,
-                      "FLOPs", (int)w.bytes, "bytes");
+    mote_buffer_print(
+        out,
+        "%s: %s, vocabulary %d, context %d, width %d, %d layers, %d heads (%d for keys and values) of %d, "
+        "feed-forward %d\n",
+        l->model->name ? l->model->name : "model", mote_family_name(c->family), c->vocab, c->context, c->dim, c->layers,
+        c->heads, c->kv_heads, c->head_dim, c->hidden);
+    mote_buffer_print(out, "one token at position %d: FLOPs, and bytes of weights and of keys and values read\n\n",
+                      l->position);
+    mote_buffer_print(out, "%*s  %-*s  %-*s  %*s  %-*s  %*s  %*s  %*s\n", (int)w.layer, "layer", (int)w.op, "op",
+                      (int)w.flow, "program", (int)w.shape, "shape", (int)w.type, "type", (int)w.parameters,
+                      "parameters", (int)w.flops, "FLOPs", (int)w.bytes, "bytes");
     for (int i = 0; i < p->n_ops; i++) print_op(out, l, i, false, &w, &flow);
     snprintf(number, sizeof number, "total of %d ops", p->n_ops);
     int left = (int)(w.layer + w.op + w.flow + w.shape + w.type) + 8;
-    mote_buffer_print(out, "%-*s  %*" PRIu64 "  %*.0f  %*.0f\n", left, number, (int)w.parameters, sum.parameters, (int)w.flops,
-                      sum.flops, (int)w.bytes, sum.weight_bytes + sum.state_bytes);
+    mote_buffer_print(out, "%-*s  %*" PRIu64 "  %*.0f  %*.0f\n", left, number, (int)w.parameters, sum.parameters,
+                      (int)w.flops, sum.flops, (int)w.bytes, sum.weight_bytes + sum.state_bytes);
     out->failed |= flow.failed;
     mote_buffer_deinit(&flow);
 }
@@ -169,7 +172,8 @@ static void json_number(mote_buffer *out, const char *key, double value) {
 }
 static void json_totals(mote_buffer *out, const totals *t) {
     mote_buffer_print(out, "\"parameters\":%" PRIu64, t->parameters);
-    mote_buffer_print(out, ",\"flops\":%.0f,\"weight_bytes\":%.0f,\"state_bytes\":%.0f", t->flops, t->weight_bytes, t->state_bytes);
+    mote_buffer_print(out, ",\"flops\":%.0f,\"weight_bytes\":%.0f,\"state_bytes\":%.0f", t->flops, t->weight_bytes,
+                      t->state_bytes);
 }
 static void json_names(mote_buffer *out, const char *key, const mote_program *p, const mote_tensor_id *ids, int n) {
     bool first = true;
@@ -186,10 +190,10 @@ static void json_names(mote_buffer *out, const char *key, const mote_program *p,
 static void json_config(mote_buffer *out, const mote_config *c) {
     mote_buffer_print(out, "\"config\":{");
     json_string(out, "family", mote_family_name(c->family));
-    mote_buffer_print(out, ",\"vocab\":%d,\"context\":%d,\"dim\":%d,\"layers\":%d,\"heads\":%d,\"kv_heads\":%d", c->vocab,
-                      c->context, c->dim, c->layers, c->heads, c->kv_heads);
-    mote_buffer_print(out, ",\"head_dim\":%d,\"hidden\":%d,\"window\":%d,\"tied\":%s,\"bias\":%s,\"qk_norm\":%s,", c->head_dim,
-                      c->hidden, c->window, c->tied ? "true" : "false", c->bias ? "true" : "false",
+    mote_buffer_print(out, ",\"vocab\":%d,\"context\":%d,\"dim\":%d,\"layers\":%d,\"heads\":%d,\"kv_heads\":%d",
+                      c->vocab, c->context, c->dim, c->layers, c->heads, c->kv_heads);
+    mote_buffer_print(out, ",\"head_dim\":%d,\"hidden\":%d,\"window\":%d,\"tied\":%s,\"bias\":%s,\"qk_norm\":%s,",
+                      c->head_dim, c->hidden, c->window, c->tied ? "true" : "false", c->bias ? "true" : "false",
                       c->qk_norm ? "true" : "false");
     json_number(out, "norm_epsilon", (double)c->norm_epsilon);
     mote_buffer_print(out, ",");
@@ -208,7 +212,8 @@ static void json_settings(mote_buffer *out, const mote_op *op) {
         break;
     case MOTE_OP_ROPE:
         json_number(out, "base", (double)op->as.rope.base);
-        mote_buffer_print(out, ",\"head_dim\":%d,\"halves\":%s", op->as.rope.head_dim, op->as.rope.halves ? "true" : "false");
+        mote_buffer_print(out, ",\"head_dim\":%d,\"halves\":%s", op->as.rope.head_dim,
+                          op->as.rope.halves ? "true" : "false");
         break;
     case MOTE_OP_ATTENTION:
         mote_buffer_print(out, "\"heads\":%d,\"kv_heads\":%d,\"head_dim\":%d,\"window\":%d,", op->as.attention.heads,
@@ -273,7 +278,8 @@ mote_status mote_model_show(const mote_model *model, int position, bool json, ch
     if (!model || !text) return mote_fail(error, MOTE_USAGE, "showing needs a model and a place for the text");
     *text = NULL;
     if (position < 0 || position >= model->program->context)
-        return mote_fail(error, MOTE_USAGE, "position is %d; the model has positions 0 to %d", position, model->program->context - 1);
+        return mote_fail(error, MOTE_USAGE, "position is %d; the model has positions 0 to %d", position,
+                         model->program->context - 1);
     listing l = {.model = model, .program = model->program, .position = position};
     mote_status status = find_readers(&l, error);
     if (status) return status;

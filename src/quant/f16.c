@@ -1,5 +1,6 @@
-/* f16: IEEE 754 binary16. Both directions are exact in the sense of the standard: denormals kept, rounding to nearest even,
- * overflow to infinity, NaN stays NaN with its sign and upper payload and becomes quiet, as the F16C instructions do. */
+/* f16: IEEE 754 binary16. Both directions are exact in the sense of the standard: denormals kept, rounding to nearest
+ * even, overflow to infinity, NaN stays NaN with its sign and upper payload and becomes quiet, as the F16C instructions
+ * do. */
 #include "quant/rows.h"
 #include "quant/types.h"
 

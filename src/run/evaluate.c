@@ -1,8 +1,8 @@
-/* The loss of a model over a text. Windows of the context do not overlap, and window w predicts tokens w T + 1 to w T + T:
- * each token after the first exactly once, with less context at the beginning of a window than at its end.
+/* The loss of a model over a text. Windows of the context do not overlap, and window w predicts tokens w T + 1 to w T +
+ * T: each token after the first exactly once, with less context at the beginning of a window than at its end.
  *
- * Losses are added in the order of the tokens, in double, and a row's loss does not depend on the other rows of its batch:
- * the result has the same bits for every batch size and number of threads. */
+ * Losses are added in the order of the tokens, in double, and a row's loss does not depend on the other rows of its
+ * batch: the result has the same bits for every batch size and number of threads. */
 #include "run/evaluate.h"
 
 #include <math.h>
@@ -10,8 +10,9 @@
 #include "base/memory.h"
 #include "run/session.h"
 
-/* Rows of a batch: enough to use a weight panel for many rows, few enough for the caches. A window is read in one batch, so
- * its activations bound the memory: models with a longer context than MOST_WINDOW are evaluated in windows of that. */
+/* Rows of a batch: enough to use a weight panel for many rows, few enough for the caches. A window is read in one
+ * batch, so its activations bound the memory: models with a longer context than MOST_WINDOW are evaluated in windows of
+ * that. */
 enum { BATCH_ROWS = 1024, MOST_WINDOW = 8192 };
 
 typedef struct {
@@ -100,14 +101,15 @@ static mote_status prepare(evaluation *e, uint64_t max_tokens, mote_error *error
     const char *split = e->split == MOTE_SPLIT_TRAIN ? "training" : "validation";
     e->n_tokens = mote_dataset_tokens(e->dataset, e->split);
     if (e->n_tokens < 2)
-        return mote_fail(error, MOTE_USAGE, "the %s part of the text has %llu tokens; evaluation needs 2 at least", split,
-                         (unsigned long long)e->n_tokens);
+        return mote_fail(error, MOTE_USAGE, "the %s part of the text has %llu tokens; evaluation needs 2 at least",
+                         split, (unsigned long long)e->n_tokens);
     if (mote_dataset_vocab(e->dataset) > e->exec->program->vocab)
         return mote_fail(error, MOTE_USAGE, "the text was encoded with %d tokens, the model has only %d",
                          mote_dataset_vocab(e->dataset), e->exec->program->vocab);
     int most = e->exec->program->context < e->exec->max_rows ? e->exec->program->context : e->exec->max_rows;
     if (e->context < 1 || e->context > most)
-        return mote_fail(error, MOTE_USAGE, "evaluation in windows of %d tokens; here they can have 1 to %d", e->context, most);
+        return mote_fail(error, MOTE_USAGE, "evaluation in windows of %d tokens; here they can have 1 to %d",
+                         e->context, most);
     uint64_t context = (uint64_t)e->context;
     e->n_windows = e->n_chosen = (e->n_tokens - 2) / context + 1;
     e->most_last = context;
@@ -128,8 +130,8 @@ static mote_status prepare(evaluation *e, uint64_t max_tokens, mote_error *error
     return MOTE_OK;
 }
 
-mote_status mote_evaluate_exec(mote_exec *x, const mote_dataset *dataset, mote_split split, uint64_t max_tokens, int context,
-                               mote_evaluation *out, mote_error *error) {
+mote_status mote_evaluate_exec(mote_exec *x, const mote_dataset *dataset, mote_split split, uint64_t max_tokens,
+                               int context, mote_evaluation *out, mote_error *error) {
     evaluation e = {.exec = x, .dataset = dataset, .split = split, .context = context};
     double start = mote_seconds();
     *out = (mote_evaluation){0};
@@ -162,7 +164,8 @@ done:
 
 mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, mote_split split, uint64_t max_tokens,
                           int threads, mote_evaluation *result, mote_error *error) {
-    if (!model || !dataset || !result) return mote_fail(error, MOTE_USAGE, "evaluation needs a model, a dataset and a result");
+    if (!model || !dataset || !result)
+        return mote_fail(error, MOTE_USAGE, "evaluation needs a model, a dataset and a result");
     if (threads < 0 || threads > 256)
         return mote_fail(error, MOTE_USAGE, "threads is %d; it must be from 1 to 256, or 0 for all cores", threads);
     int cores = mote_cpu_cores(), context = model->program->context;

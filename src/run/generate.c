@@ -30,9 +30,10 @@ static size_t unfinished_character(const char *text, size_t n) {
     for (size_t back = 1; back <= 3 && back <= n; back++) {
         const uint8_t *p = (const uint8_t *)text + (n - back);
         if ((p[0] & 0xc0) == 0x80) continue;
-        size_t length = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
+        size_t length = p[0] < 0xc2 || p[0] > 0xf4 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
         if (length <= back) return 0;
-        uint8_t low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80, high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+        uint8_t low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
+        uint8_t high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
         return back > 1 && (p[1] < low || p[1] > high) ? 0 : back;
     }
     return 0;
@@ -159,8 +160,8 @@ done:
 
 /* ---- the run */
 
-static mote_status check_options(const mote_session *session, const mote_sampler *sampler, const mote_generate_options *o,
-                                 mote_error *error) {
+static mote_status check_options(const mote_session *session, const mote_sampler *sampler,
+                                 const mote_generate_options *o, mote_error *error) {
     int vocab = mote_session_model(session)->program->vocab;
     if (mote_sampler_vocab(sampler) != vocab)
         return mote_fail(error, MOTE_USAGE, "the sampler was made for a vocabulary of %d, the model has %d",
@@ -208,16 +209,17 @@ static mote_status sample_tokens(generation *g, mote_generate_report *r, mote_er
     return MOTE_OK;
 }
 
-mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer, const char *prompt,
-                          size_t prompt_bytes, const mote_generate_options *options, mote_generate_report *report,
-                          mote_error *error) {
+mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer,
+                          const char *prompt, size_t prompt_bytes, const mote_generate_options *options,
+                          mote_generate_report *report, mote_error *error) {
     mote_generate_report r = {.stopped_by = "length"};
     mote_generate_options o = mote_generate_options_default();
     if (report) *report = r;
     if (!session || !sampler || !tokenizer || (!prompt && prompt_bytes > 0))
         return mote_fail(error, MOTE_USAGE, "generation needs a session, a sampler, a tokenizer and a prompt");
     if (!mote_options_read(&o, sizeof o, options))
-        return mote_fail(error, MOTE_USAGE, "generate options have no struct_bytes: start from mote_generate_options_default");
+        return mote_fail(error, MOTE_USAGE,
+                         "generate options have no struct_bytes: start from mote_generate_options_default");
     mote_status status = check_options(session, sampler, &o, error);
     if (status) return status;
 

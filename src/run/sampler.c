@@ -1,9 +1,9 @@
-/* Chooses the next token. The order is llama.cpp's default: repetition penalty, top-k, top-p, min-p, temperature; so the
- * cuts look at the model's own probabilities, and a high temperature cannot bring back what they cut off.
+/* Chooses the next token. The order is llama.cpp's default: repetition penalty, top-k, top-p, min-p, temperature; so
+ * the cuts look at the model's own probabilities, and a high temperature cannot bring back what they cut off.
  *
- * Every cut keeps a beginning of the candidates in descending order (equal logits: lower token first), so the vocabulary
- * is never sorted: top-k is a bounded heap filled in one pass, top-p pops a heap until the mass is reached, min-p is a
- * threshold. Candidates are allocated once. A logit that is NaN counts as minus infinity. */
+ * Every cut keeps a beginning of the candidates in descending order (equal logits: lower token first), so the
+ * vocabulary is never sorted: top-k is a bounded heap filled in one pass, top-p pops a heap until the mass is reached,
+ * min-p is a threshold. Candidates are allocated once. A logit that is NaN counts as minus infinity. */
 #include "run/session.h"
 
 #include <float.h>
@@ -43,7 +43,8 @@ mote_sampler_options mote_sampler_options_default(void) {
 /* Written so that a NaN fails every test. */
 static mote_status check_options(const mote_sampler_options *o, int vocab, mote_error *error) {
     if (vocab < 1 || vocab > MOTE_MOST_VOCAB)
-        return mote_fail(error, MOTE_USAGE, "a sampler's vocabulary is %d; it must be from 1 to %d", vocab, MOTE_MOST_VOCAB);
+        return mote_fail(error, MOTE_USAGE, "a sampler's vocabulary is %d; it must be from 1 to %d", vocab,
+                         MOTE_MOST_VOCAB);
     if (!(o->temperature >= 0 && o->temperature <= 1000))
         return mote_fail(error, MOTE_USAGE, "temperature is %g; it must be from 0 to 1000", (double)o->temperature);
     if (o->top_k < 0) return mote_fail(error, MOTE_USAGE, "top_k is %d; it must be 0 (off) or more", o->top_k);
@@ -55,16 +56,19 @@ static mote_status check_options(const mote_sampler_options *o, int vocab, mote_
         return mote_fail(error, MOTE_USAGE, "repetition_penalty is %g; it must be above 0 (1: off) and at most 1000",
                          (double)o->repetition_penalty);
     if (o->repetition_window < 0 || o->repetition_window > MOST_WINDOW)
-        return mote_fail(error, MOTE_USAGE, "repetition_window is %d; it must be from 0 to %d", o->repetition_window, MOST_WINDOW);
+        return mote_fail(error, MOTE_USAGE, "repetition_window is %d; it must be from 0 to %d", o->repetition_window,
+                         MOST_WINDOW);
     return MOTE_OK;
 }
 
-mote_status mote_sampler_create(const mote_sampler_options *options, int vocab, mote_sampler **sampler, mote_error *error) {
+mote_status mote_sampler_create(const mote_sampler_options *options, int vocab, mote_sampler **sampler,
+                                mote_error *error) {
     if (!sampler) return mote_fail(error, MOTE_USAGE, "a sampler needs a place for its handle");
     *sampler = NULL;
     mote_sampler_options o = mote_sampler_options_default();
     if (!mote_options_read(&o, sizeof o, options))
-        return mote_fail(error, MOTE_USAGE, "sampler options have no struct_bytes: start from mote_sampler_options_default");
+        return mote_fail(error, MOTE_USAGE,
+                         "sampler options have no struct_bytes: start from mote_sampler_options_default");
     mote_status status = check_options(&o, vocab, error);
     if (status) return status;
     mote_sampler *s = mote_allocate_zero(1, sizeof *s);
@@ -106,7 +110,8 @@ void mote_sampler_accept(mote_sampler *s, int32_t token) {
     s->at = s->at + 1 == window ? 0 : s->at + 1;
 }
 
-/* The logit after the penalty of CTRL (Keskar et al. 2019), always finite: sums and differences of it cannot become NaN. */
+/* The logit after the penalty of CTRL (Keskar et al. 2019), always finite: sums and differences of it cannot become
+ * NaN. */
 static inline float logit_of(const mote_sampler *s, const float *logits, int i) {
     float logit = logits[i];
     if (s->count && s->count[i]) {
@@ -127,7 +132,9 @@ static int32_t greedy(const mote_sampler *s, const float *logits, float *largest
     return best;
 }
 
-static inline bool before(candidate a, candidate b) { return a.logit > b.logit || (a.logit == b.logit && a.token < b.token); }
+static inline bool before(candidate a, candidate b) {
+    return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
+}
 
 /* Heaps of n candidates; `first` at the top is the one that comes before (best) or after (worst) all others. */
 static void sift_down(candidate *heap, int n, int i, bool best_first) {
@@ -164,8 +171,8 @@ static int collect(mote_sampler *s, const float *logits, float floor) {
     return n;
 }
 
-/* Keeps, of n candidates, the fewest best ones that hold top_p of the probability, less those below `floor`. They come to
- * stand at the end of the n; returns their number, at least 1. */
+/* Keeps, of n candidates, the fewest best ones that hold top_p of the probability, less those below `floor`. They come
+ * to stand at the end of the n; returns their number, at least 1. */
 static int keep_mass(candidate *c, int n, float top_p, float largest, float floor) {
     double total = 0, mass = 0;
     for (int i = 0; i < n; i++) total += exp((double)c[i].logit - (double)largest);

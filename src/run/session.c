@@ -1,5 +1,5 @@
-/* A session: the mutable half of a running model. It owns the keys and values of its sequences, the scratch memory and the
- * threads; all of it is allocated in create and none after.
+/* A session: the mutable half of a running model. It owns the keys and values of its sequences, the scratch memory and
+ * the threads; all of it is allocated in create and none after.
  *
  * A batch is checked whole before anything runs, so a refused batch leaves the session as it was. Because every sum has
  * one order, a token's logits have the same bits however the tokens before it were split over runs. */
@@ -11,7 +11,7 @@
 
 enum { MOST_SEQUENCES = 65536, MOST_BATCH_TOKENS = 1048576, DEFAULT_BATCH_TOKENS = 256, LEAST_BATCH_TOKENS = 32 };
 
-/* A token of a model with less than this many bytes of weights takes less than about 0.4 ms on one core, of which meeting
+/* A token of a model with less than this many bytes of weights takes about 0.2 ms on one core, of which meeting
  * at the barriers of each layer would be a large part: one thread is faster. */
 static const uint64_t single_thread_bytes = 4u << 20;
 /* The default batch shrinks for large vocabularies so that its logits stay below this. */
@@ -34,8 +34,8 @@ struct mote_session {
 static pthread_mutex_t pack_lock = PTHREAD_MUTEX_INITIALIZER;
 
 mote_status mote_model_pack_shared(const mote_model *model, mote_error *error) {
-    /* Panels are a cache inside a model that is otherwise immutable. This is the one place that takes const off, and the
-     * lock orders the panels of the thread that made them before the reads of all that come after. */
+    /* Panels are a cache inside a model that is otherwise immutable. This is the one place that takes const off, and
+     * the lock orders the panels of the thread that made them before the reads of all that come after. */
     union {
         const mote_model *shared;
         mote_model *own;
@@ -74,15 +74,17 @@ static int choose_batch_tokens(const mote_program *program) {
 
 static mote_status check_options(const mote_session_options *o, int model_context, mote_error *error) {
     if (o->context < 0 || o->context > model_context)
-        return mote_fail(error, MOTE_USAGE, "session context is %d but the model was built for 1 to %d positions", o->context,
-                         model_context);
+        return mote_fail(error, MOTE_USAGE, "session context is %d but the model was built for 1 to %d positions",
+                         o->context, model_context);
     if (o->sequences < 0 || o->sequences > MOST_SEQUENCES)
-        return mote_fail(error, MOTE_USAGE, "session sequences is %d; it must be from 1 to %d", o->sequences, MOST_SEQUENCES);
+        return mote_fail(error, MOTE_USAGE, "session sequences is %d; it must be from 1 to %d", o->sequences,
+                         MOST_SEQUENCES);
     if (o->batch_tokens < 0 || o->batch_tokens > MOST_BATCH_TOKENS)
         return mote_fail(error, MOTE_USAGE, "session batch_tokens is %d; it must be from 1 to %d", o->batch_tokens,
                          MOST_BATCH_TOKENS);
     if (o->threads < 0 || o->threads > 256)
-        return mote_fail(error, MOTE_USAGE, "session threads is %d; it must be from 1 to 256, or 0 to choose", o->threads);
+        return mote_fail(error, MOTE_USAGE, "session threads is %d; it must be from 1 to 256, or 0 to choose",
+                         o->threads);
     return MOTE_OK;
 }
 
@@ -91,7 +93,8 @@ static mote_status settle(const mote_program *program, const mote_session_option
                           mote_exec_options *how, int *threads, mote_error *error) {
     mote_session_options o = mote_session_options_default();
     if (!mote_options_read(&o, sizeof o, options))
-        return mote_fail(error, MOTE_USAGE, "session options have no struct_bytes: start from mote_session_options_default");
+        return mote_fail(error, MOTE_USAGE,
+                         "session options have no struct_bytes: start from mote_session_options_default");
     mote_status status = check_options(&o, program->context, error);
     if (status) return status;
     s->vocab = program->vocab;
@@ -118,8 +121,8 @@ static size_t list_bytes(const mote_session *s) {
            logits * sizeof *s->logits;
 }
 
-mote_status mote_session_measure(const mote_program *program, const mote_session_options *options, mote_exec_bytes *exec,
-                                 size_t *lists, int *threads, mote_error *error) {
+mote_status mote_session_measure(const mote_program *program, const mote_session_options *options,
+                                 mote_exec_bytes *exec, size_t *lists, int *threads, mote_error *error) {
     mote_session s = {0};
     mote_exec_options how;
     mote_status status = settle(program, options, &s, &how, threads, error);
@@ -196,25 +199,28 @@ static mote_status split_batch(mote_session *s, const mote_batch *b, int *n_part
     for (int i = 0; i < b->n_tokens; i++) {
         int slot = b->sequence ? b->sequence[i] : 0;
         if (b->token[i] < 0 || b->token[i] >= s->vocab)
-            return mote_fail(error, MOTE_USAGE, "batch token %d is %d; the vocabulary has 0 to %d", i, b->token[i], s->vocab - 1);
+            return mote_fail(error, MOTE_USAGE, "batch token %d is %d; the vocabulary has 0 to %d", i, b->token[i],
+                             s->vocab - 1);
         if (slot < 0 || slot >= s->sequences)
             return mote_fail(error, MOTE_USAGE, "batch token %d is of sequence %d; the session has 0 to %d", i, slot,
                              s->sequences - 1);
         if (n == 0 || s->parts[n - 1].slot != slot) {
             if (s->seen[slot] == s->batch)
                 return mote_fail(error, MOTE_USAGE,
-                                 "batch token %d is of sequence %d, whose tokens do not stand together in the batch", i, slot);
+                                 "batch token %d is of sequence %d, whose tokens do not stand together in the batch", i,
+                                 slot);
             s->seen[slot] = s->batch;
             s->parts[n++] = (mote_sequence){.begin = i, .end = i, .slot = slot, .position = s->held[slot]};
         }
         mote_sequence *part = &s->parts[n - 1];
         int expected = part->position + (i - part->begin);
         if (expected >= s->context)
-            return mote_fail(error, MOTE_USAGE, "batch token %d does not fit: sequence %d already has the %d positions of its context",
-                             i, slot, s->context);
+            return mote_fail(error, MOTE_USAGE,
+                             "batch token %d does not fit: sequence %d already has the %d positions of its context", i,
+                             slot, s->context);
         if (b->position[i] != expected)
-            return mote_fail(error, MOTE_USAGE, "batch token %d has position %d; sequence %d continues at %d", i, b->position[i],
-                             slot, expected);
+            return mote_fail(error, MOTE_USAGE, "batch token %d has position %d; sequence %d continues at %d", i,
+                             b->position[i], slot, expected);
         part->end = i + 1;
     }
     *n_parts = n;
@@ -222,10 +228,11 @@ static mote_status split_batch(mote_session *s, const mote_batch *b, int *n_part
 }
 
 mote_status mote_session_run(mote_session *s, const mote_batch *b, mote_error *error) {
-    if (!s || !b || !b->token || !b->position) return mote_fail(error, MOTE_USAGE, "a run needs a session, tokens and positions");
+    if (!s || !b || !b->token || !b->position)
+        return mote_fail(error, MOTE_USAGE, "a run needs a session, tokens and positions");
     if (b->n_tokens < 1 || b->n_tokens > s->batch_tokens)
-        return mote_fail(error, MOTE_USAGE, "the batch has %d tokens; this session takes 1 to %d at a time", b->n_tokens,
-                         s->batch_tokens);
+        return mote_fail(error, MOTE_USAGE, "the batch has %d tokens; this session takes 1 to %d at a time",
+                         b->n_tokens, s->batch_tokens);
     int n_parts = 0;
     mote_status status = split_batch(s, b, &n_parts, error);
     if (status) return status;
@@ -246,7 +253,8 @@ mote_status mote_session_run(mote_session *s, const mote_batch *b, mote_error *e
     x->n_wanted = n_wanted;
     x->target = NULL;
     mote_exec_forward(x);
-    for (int i = 0; i < n_parts; i++) s->held[s->parts[i].slot] = s->parts[i].position + s->parts[i].end - s->parts[i].begin;
+    for (int i = 0; i < n_parts; i++)
+        s->held[s->parts[i].slot] = s->parts[i].position + s->parts[i].end - s->parts[i].begin;
     s->n_logits = n_wanted;
     if (s->logits)
         for (size_t i = 0; i < (size_t)n_wanted * (size_t)s->vocab; i++) s->logits[i] = (float)x->logits[i];

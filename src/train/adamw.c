@@ -26,7 +26,8 @@ void mote_adamw_chunk(const mote_updater *updater, const mote_update *update, do
                             learned->value + at, chunk->n);
 }
 
-static void update_weights(mote_updater *updater, const mote_update *update, atomic_int *next, int thread, int n_threads) {
+static void update_weights(mote_updater *updater, const mote_update *update, atomic_int *next, int thread,
+                           int n_threads) {
     (void)thread;
     (void)n_threads;
     for (int part; (part = mote_take(&next[0])) < updater->n_chunks;)

@@ -1,9 +1,9 @@
 /* Checkpoints: a GGUF file with the weights, "<prefix>.<weight>" tensors of optimizer state and averages, and the keys
- * mote.training.*. Options, shape and data stand in it to be compared, not to be taken over: a run goes on bit for bit only
- * when they are equal, and a difference is named. Reading checks everything before it changes the trainer.
+ * mote.training.*. Options, shape and data stand in it to be compared, not to be taken over: a run goes on bit for bit
+ * only when they are equal, and a difference is named. Reading checks everything before it changes the trainer.
  *
- * Free to differ: threads, and steps where the learning rates of the steps done are the same for both lengths (constant;
- * wsd before its decay; any schedule during its warm-up). */
+ * Free to differ: threads, and steps where the learning rates of the steps done are the same for both lengths
+ * (constant; wsd before its decay; any schedule during its warm-up). */
 #include <stdio.h>
 #include <string.h>
 
@@ -34,7 +34,8 @@ static void put_fields(mote_gguf_writer *w, const char *group, const mote_field 
 }
 
 /* The arrays of a weight: 0: itself, then its states, then its average. False: no more. */
-static bool array_of(const mote_trainer *t, const mote_learned *learned, int i, const char **prefix, mote_real **values) {
+static bool array_of(const mote_trainer *t, const mote_learned *learned, int i, const char **prefix,
+                     mote_real **values) {
     if (i == 0) {
         *prefix = "";
         *values = learned->value;
@@ -118,7 +119,8 @@ mote_status mote_trainer_save(const mote_trainer *t, const char *path, mote_erro
 /* ---- reading */
 
 /* A 64-bit scalar of exactly this kind, as its bits. */
-static mote_status read_bits(const mote_gguf *file, const char *key, mote_gguf_kind kind, uint64_t *bits, mote_error *error) {
+static mote_status read_bits(const mote_gguf *file, const char *key, mote_gguf_kind kind, uint64_t *bits,
+                             mote_error *error) {
     const mote_gguf_entry *entry = mote_gguf_find(file, key);
     if (!entry || entry->kind != kind || entry->data_bytes != sizeof *bits)
         return mote_fail(error, MOTE_BAD_FILE, "%s: the checkpoint has no %s", file->map.path, key);
@@ -134,23 +136,27 @@ static bool steps_may_differ(const mote_train_options *own, int64_t their_steps,
     return done <= (uint64_t)mote_schedule_common_steps(own) && done <= (uint64_t)mote_schedule_common_steps(&theirs);
 }
 
-static mote_status compare_fields(const mote_gguf *file, const mote_trainer *t, const char *group, const mote_field *fields,
-                                  size_t n, const void *object, uint64_t done, mote_error *error) {
+static mote_status compare_fields(const mote_gguf *file, const mote_trainer *t, const char *group,
+                                  const mote_field *fields, size_t n, const void *object, uint64_t done,
+                                  mote_error *error) {
     for (size_t i = 0; i < n; i++) {
         char key[KEY_BYTES], theirs_text[40], own_text[40];
         uint64_t theirs = 0, own = mote_field_bits(&fields[i], object);
         snprintf(key, sizeof key, "mote.training.%s.%s", group, fields[i].name);
-        mote_status status = read_bits(file, key, mote_field_is_real(&fields[i]) ? MOTE_GGUF_F64 : MOTE_GGUF_U64, &theirs, error);
+        mote_status status =
+            read_bits(file, key, mote_field_is_real(&fields[i]) ? MOTE_GGUF_F64 : MOTE_GGUF_U64, &theirs, error);
         if (status) return status;
         if (theirs == own || fields[i].free) continue;
         bool steps = object == &t->options && fields[i].offset == offsetof(mote_train_options, steps);
-        if (steps && theirs > 0 && theirs <= (uint64_t)fields[i].high && steps_may_differ(&t->options, (int64_t)theirs, done))
+        if (steps && theirs > 0 && theirs <= (uint64_t)fields[i].high &&
+            steps_may_differ(&t->options, (int64_t)theirs, done))
             continue;
         mote_field_print(&fields[i], theirs, theirs_text, sizeof theirs_text);
         mote_field_print(&fields[i], own, own_text, sizeof own_text);
-        mote_fail(error, MOTE_USAGE, "%s: the checkpoint was written with %s %s %s, this run has %s", file->map.path, group,
-                  fields[i].name, theirs_text, own_text);
-        return mote_hint(error, MOTE_USAGE, "continue with the %s of the checkpoint, or start anew without it", fields[i].name);
+        mote_fail(error, MOTE_USAGE, "%s: the checkpoint was written with %s %s %s, this run has %s", file->map.path,
+                  group, fields[i].name, theirs_text, own_text);
+        return mote_hint(error, MOTE_USAGE, "continue with the %s of the checkpoint, or start anew without it",
+                         fields[i].name);
     }
     return MOTE_OK;
 }
@@ -179,26 +185,29 @@ static mote_status read_position(const mote_gguf *file, const mote_trainer *t, p
     if (p->step > 1000000000000u)
         return mote_fail(error, MOTE_BAD_FILE, "%s: step %llu is not possible", path, (unsigned long long)p->step);
     if (p->tokens != t->order.n_tokens)
-        return mote_fail(error, MOTE_USAGE, "%s: the checkpoint was written with %llu training tokens, this run has %zu", path,
+        return mote_fail(error, MOTE_USAGE,
+                         "%s: the checkpoint was written with %llu training tokens, this run has %zu", path,
                          (unsigned long long)p->tokens, t->order.n_tokens);
     if (p->hash != mote_trainer_data_hash(t))
-        return mote_fail(error, MOTE_USAGE, "%s: the checkpoint was written with other data (%zu tokens as now, but different)",
-                         path, t->order.n_tokens);
+        return mote_fail(error, MOTE_USAGE,
+                         "%s: the checkpoint was written with other data (%zu tokens as now, but different)", path,
+                         t->order.n_tokens);
     return MOTE_OK;
 }
 
 static const mote_gguf_tensor *find_array(const mote_gguf *file, const char *prefix, const mote_learned *learned,
                                           mote_error *error) {
     char name[MOTE_NAME_BYTES];
-    const mote_gguf_tensor *tensor = array_name(name, prefix, learned->tensor->name) ? mote_gguf_find_tensor(file, name) : NULL;
+    const mote_gguf_tensor *tensor =
+        array_name(name, prefix, learned->tensor->name) ? mote_gguf_find_tensor(file, name) : NULL;
     if (!tensor) {
         mote_fail(error, MOTE_BAD_FILE, "%s: the checkpoint has no tensor '%s'", file->map.path, name);
         return NULL;
     }
-    if (tensor->ggml_type != (uint32_t)mote_type_get(MOTE_TYPE_F32)->ggml_id || tensor->bytes != learned->n * sizeof(float) ||
-        tensor->dims[0] != (uint64_t)learned->tensor->cols) {
-        mote_fail(error, MOTE_BAD_FILE, "%s: the tensor '%s' is not f32 [%d, %d]", file->map.path, name, learned->tensor->rows,
-                  learned->tensor->cols);
+    if (tensor->ggml_type != (uint32_t)mote_type_get(MOTE_TYPE_F32)->ggml_id ||
+        tensor->bytes != learned->n * sizeof(float) || tensor->dims[0] != (uint64_t)learned->tensor->cols) {
+        mote_fail(error, MOTE_BAD_FILE, "%s: the tensor '%s' is not f32 [%d, %d]", file->map.path, name,
+                  learned->tensor->rows, learned->tensor->cols);
         return NULL;
     }
     return tensor;
@@ -231,7 +240,8 @@ mote_status mote_trainer_resume(mote_trainer *t, const char *path, mote_error *e
     position p = {0};
     status = read_position(&file, t, &p, error);
     if (status) goto done;
-    status = compare_fields(&file, t, "model", mote_config_fields, mote_n_config_fields, &t->model->config, p.step, error);
+    status =
+        compare_fields(&file, t, "model", mote_config_fields, mote_n_config_fields, &t->model->config, p.step, error);
     if (status) goto done;
     status = compare_fields(&file, t, "option", mote_train_fields, mote_n_train_fields, &t->options, p.step, error);
     if (status) goto done;

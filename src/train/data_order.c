@@ -1,6 +1,6 @@
-/* The order of windows is a permutation that is computed, not stored: a Feistel network over the next power of four above
- * the number of windows, walked until it lands inside (Black, Rogaway 2002); on average less than four walks. A billion
- * windows cost no memory, and any position of any epoch is found at once. */
+/* The order of windows is a permutation that is computed, not stored: a Feistel network over the next power of four
+ * above the number of windows, walked until it lands inside (Black, Rogaway 2002); on average less than four walks. A
+ * billion windows cost no memory, and any position of any epoch is found at once. */
 #include "train/data_order.h"
 
 #include "base/random.h"
@@ -38,13 +38,14 @@ static uint64_t permute(uint64_t index, uint64_t n, uint64_t key) {
     return index;
 }
 
-mote_status mote_data_order_init(mote_data_order *order, size_t n_tokens, int context, uint64_t seed, mote_error *error) {
+mote_status mote_data_order_init(mote_data_order *order, size_t n_tokens, int context, uint64_t seed,
+                                 mote_error *error) {
     *order = (mote_data_order){.seed = seed, .n_tokens = n_tokens, .context = context};
     if (context < 1) return mote_fail(error, MOTE_USAGE, "the context is %d; it must be at least 1", context);
     if (n_tokens < (size_t)context + 1) {
         mote_fail(error, MOTE_USAGE,
-                  "the training text has %zu tokens, but one window of context %d needs at least %zu tokens", n_tokens, context,
-                  (size_t)context + 1);
+                  "the training text has %zu tokens, but one window of context %d needs at least %zu tokens", n_tokens,
+                  context, (size_t)context + 1);
         return mote_hint(error, MOTE_USAGE, "use more text, or a model with a context of at most %zu",
                          n_tokens > 1 ? n_tokens - 1 : 1);
     }

@@ -1,14 +1,14 @@
-/* Memory before anything is allocated: the same functions that lay out the executor, the optimizer's state and the trainer
- * measure them here. What is left is the process itself, a measured constant. The text's own token stream is not in it: its
- * size is the corpus', 2 or 4 bytes a token. */
+/* Memory before anything is allocated: the same functions that lay out the executor, the optimizer's state and the
+ * trainer measure them here. What is left is the process itself, a measured constant. The text's own token stream is
+ * not in it: its size is the corpus', 2 or 4 bytes a token. */
 #include <string.h>
 
 #include "run/session.h"
 #include "train/options.h"
 #include "train/trainer.h"
 
-/* Code, libc, stacks and tables of a process that holds a model of a few kilobytes, by VmHWM on x86-64 Linux with glibc;
- * and what one more thread adds. */
+/* Code, libc, stacks and tables of a process that holds a model of a few kilobytes, by VmHWM on x86-64 Linux with
+ * glibc; and what one more thread adds. */
 enum { PROCESS_BYTES = 2600 << 10, THREAD_BYTES = 48 << 10 };
 
 static size_t page_aligned(size_t bytes) {
@@ -68,8 +68,8 @@ done:
     return status;
 }
 
-static mote_status plan_session(const mote_config *config, const mote_session_options *given, const mote_program *program,
-                                mote_memory_plan *plan, mote_error *error) {
+static mote_status plan_session(const mote_config *config, const mote_session_options *given,
+                                const mote_program *program, mote_memory_plan *plan, mote_error *error) {
     int threads = 1;
     mote_exec_bytes exec = {0};
     size_t lists = 0;
@@ -83,8 +83,8 @@ static mote_status plan_session(const mote_config *config, const mote_session_op
     return MOTE_OK;
 }
 
-mote_status mote_plan_memory(const mote_config *config, const mote_train_options *options, const mote_session_options *session,
-                             mote_memory_plan *plan, mote_error *error) {
+mote_status mote_plan_memory(const mote_config *config, const mote_train_options *options,
+                             const mote_session_options *session, mote_memory_plan *plan, mote_error *error) {
     if (!config || !plan) return mote_fail(error, MOTE_USAGE, "a memory plan needs a model's shape and a result");
     memset(plan, 0, sizeof *plan);
     mote_config complete = *config;

@@ -1,9 +1,9 @@
-/* Muon (Jordan 2024): momentum on hidden matrices, made nearly orthogonal by five Newton-Schulz iterations, so that every
- * direction moves equally far; AdamW with adam_lr for embeddings, head, gains and biases.
- * The update is scaled by 0.2 sqrt(max(rows, cols)), which gives it the root mean square of a typical AdamW update (Liu et
- * al. 2025, "Muon is scalable"): so lr and weight_decay mean for Muon what they mean for AdamW.
- * Large matrices are shared by all threads by blocks of rows, small ones go to one thread each. Products sum their depth in
- * one order however their rows are shared out, so both ways give the same bits. */
+/* Muon (Jordan 2024): momentum on hidden matrices, made nearly orthogonal by five Newton-Schulz iterations, so that
+ * every direction moves equally far; AdamW with adam_lr for embeddings, head, gains and biases. The update is scaled by
+ * 0.2 sqrt(max(rows, cols)), which gives it the root mean square of a typical AdamW update (Liu et al. 2025, "Muon is
+ * scalable"): so lr and weight_decay mean for Muon what they mean for AdamW. Large matrices are shared by all threads
+ * by blocks of rows, small ones go to one thread each. Products sum their depth in one order however their rows are
+ * shared out, so both ways give the same bits. */
 #include <math.h>
 
 #include "train/optimizer.h"
@@ -63,7 +63,8 @@ static size_t scratch(const mote_block *blocks, int n_blocks, int threads) {
     return own_scratch(blocks, n_blocks, true) + own_scratch(blocks, n_blocks, false) * (size_t)threads;
 }
 
-/* momentum = beta momentum + g; x = beta momentum + g (Nesterov), transposed when the matrix is tall. Row sums of squares. */
+/* momentum = beta momentum + g; x = beta momentum + g (Nesterov), transposed when the matrix is tall. Row sums of
+ * squares. */
 static void start(const mote_updater *updater, const mote_update *update, const mote_block *block, const workspace *w,
                   const team *t) {
     const mote_learned *learned = &updater->learned[block->learned];
@@ -145,8 +146,8 @@ static void orthogonalize(const mote_kernels *k, workspace *w, double norm, cons
     meet(t);
 }
 
-static void update_block(const mote_updater *updater, const mote_update *update, const mote_block *block, uint8_t *memory,
-                         const team *t) {
+static void update_block(const mote_updater *updater, const mote_update *update, const mote_block *block,
+                         uint8_t *memory, const team *t) {
     const mote_kernels *k = updater->kernels;
     const mote_learned *learned = &updater->learned[block->learned];
     workspace w;
@@ -178,7 +179,8 @@ static int states(const mote_learned *learned) {
     return learned->hidden ? 1 : 2;
 }
 
-static void update_weights(mote_updater *updater, const mote_update *update, atomic_int *next, int thread, int n_threads) {
+static void update_weights(mote_updater *updater, const mote_update *update, atomic_int *next, int thread,
+                           int n_threads) {
     team all = {updater->pool, thread, n_threads}, alone = {NULL, 0, 1};
     for (int i = 0; i < updater->n_blocks; i++)
         if (updater->blocks[i].shared) update_block(updater, update, &updater->blocks[i], updater->scratch, &all);

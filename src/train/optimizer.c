@@ -1,5 +1,5 @@
-/* The list of optimizers and the updater: which weights there are and how they are treated, their state, and the parts a
- * step is cut into. What the updater allocates is laid out by the same function that measures it. */
+/* The list of optimizers and the updater: which weights there are and how they are treated, their state, and the parts
+ * a step is cut into. What the updater allocates is laid out by the same function that measures it. */
 #include "train/optimizer.h"
 
 #include <math.h>
@@ -37,7 +37,8 @@ static int fused_rows(const mote_program *program, mote_tensor_id weight, int be
             continue;
         for (int j = 0; j < i; j++) {
             const mote_op *linear = &program->ops[j];
-            if (linear->kind != MOTE_OP_LINEAR || linear->in[1] != weight || linear->out[0] != attention->in[0]) continue;
+            if (linear->kind != MOTE_OP_LINEAR || linear->in[1] != weight || linear->out[0] != attention->in[0])
+                continue;
             int q = attention->as.attention.q_column, k = attention->as.attention.k_column,
                 v = attention->as.attention.v_column;
             if (q != 0 || k <= q || v <= k || v >= program->tensors[weight].rows) continue;
@@ -68,7 +69,9 @@ static void count_parts(const mote_program *program, const mote_optimizer_info *
     }
 }
 
-enum { SHARED_VALUES = 65536 }; /* from 256 x 256 on, a dozen barriers cost less than threads that wait for the last matrix */
+enum {
+    SHARED_VALUES = 65536
+}; /* from 256 x 256 on, a dozen barriers cost less than threads that wait for the last matrix */
 
 static int list_blocks(const mote_program *program, int threads, mote_block *blocks) {
     int n = 0, learned = 0;

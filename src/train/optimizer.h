@@ -1,7 +1,8 @@
-/* Optimizers: one file each, one row each in the list (optimizer.c). The updater owns everything a step changes besides the
- * weights: optimizer state and averaged weights, laid out once.
+/* Optimizers: one file each, one row each in the list (optimizer.c). The updater owns everything a step changes besides
+ * the weights: optimizer state and averaged weights, laid out once.
  *
- * Work is cut into parts of fixed size that do not depend on the number of threads, so any number gives the same bits. */
+ * Work is cut into parts of fixed size that do not depend on the number of threads, so any number gives the same bits.
+ */
 #ifndef MOTE_TRAIN_OPTIMIZER_H
 #define MOTE_TRAIN_OPTIMIZER_H
 
@@ -16,7 +17,8 @@ typedef struct {
     const mote_tensor *tensor;
     mote_tensor_id id;
     size_t n;
-    bool decays;  /* every weight with more than one row and column, tables too, as in nanoGPT; gains and biases do not */
+    bool
+        decays; /* every weight with more than one row and column, tables too, as in nanoGPT; gains and biases do not */
     bool hidden;  /* a matrix of linear ops only: neither the token table nor the output head */
     int n_states; /* arrays of n values that the optimizer keeps */
     mote_real *value, *gradient, *average, *state[MOTE_OPTIMIZER_STATES]; /* average: NULL when off */
@@ -44,11 +46,13 @@ typedef struct mote_updater mote_updater;
 
 typedef struct {
     const char *name;
-    const char *state_prefix[MOTE_OPTIMIZER_STATES]; /* of the state's tensors in a checkpoint: "m" makes "m.<weight>" */
+    const char
+        *state_prefix[MOTE_OPTIMIZER_STATES]; /* of the state's tensors in a checkpoint: "m" makes "m.<weight>" */
     int (*states)(const mote_learned *learned);
     /* Scratch bytes for this list of blocks; NULL: none. */
     size_t (*scratch)(const mote_block *blocks, int n_blocks, int threads);
-    /* Run by every thread at once. `next` holds MOTE_UPDATE_PHASES counters at 0. Must leave equal bits for any n_threads. */
+    /* Run by every thread at once. `next` holds MOTE_UPDATE_PHASES counters at 0. Must leave equal bits for any
+     * n_threads. */
     void (*update)(mote_updater *updater, const mote_update *update, atomic_int *next, int thread, int n_threads);
 } mote_optimizer_info;
 

@@ -1,5 +1,5 @@
-/* Training options as a table. Unset is 0, or a negative value where 0 means something; mote_train_options_default leaves
- * nearly everything unset, so that the recipe, or else the trainer, can tell what the caller chose. */
+/* Training options as a table. Unset is 0, or a negative value where 0 means something; mote_train_options_default
+ * leaves nearly everything unset, so that the recipe, or else the trainer, can tell what the caller chose. */
 #include "train/options.h"
 
 #include <math.h>
@@ -155,10 +155,12 @@ mote_train_options mote_train_options_default(void) {
     return options;
 }
 
-mote_status mote_train_options_complete(const mote_train_options *given, mote_train_options *options, mote_error *error) {
+mote_status mote_train_options_complete(const mote_train_options *given, mote_train_options *options,
+                                        mote_error *error) {
     *options = mote_train_options_default();
     if (!mote_options_read(options, sizeof *options, given))
-        return mote_fail(error, MOTE_USAGE, "training options have no struct_bytes: start from mote_train_options_default");
+        return mote_fail(error, MOTE_USAGE,
+                         "training options have no struct_bytes: start from mote_train_options_default");
     mote_train_options *o = options;
     mote_train_options_fill(o, "batch", 16);
     mote_train_options_fill(o, "accumulate", 1);
@@ -182,8 +184,8 @@ mote_status mote_train_options_complete(const mote_train_options *given, mote_tr
         const mote_field *field = &mote_train_fields[i];
         double value = field_value(field, o);
         if (field->kind != MOTE_FIELD_UINT64 && !(value >= field->low && value <= field->high))
-            return mote_fail(error, MOTE_USAGE, "training option %s is %.17g; it must be from %.9g to %.9g", field->name, value,
-                             field->low, field->high);
+            return mote_fail(error, MOTE_USAGE, "training option %s is %.17g; it must be from %.9g to %.9g",
+                             field->name, value, field->low, field->high);
     }
     return MOTE_OK;
 }

@@ -1,6 +1,6 @@
-/* What to train when the caller did not say: every decision of `mote train book.txt` in one place. The constants stand in
- * the table at the top, the rules below it in the order in which they build on each other: context, size, batch, steps,
- * then what follows from them. What the caller set is never changed, and the later rules reckon with it. */
+/* What to train when the caller did not say: every decision of `mote train book.txt` in one place. The constants stand
+ * in the table at the top, the rules below it in the order in which they build on each other: context, size, batch,
+ * steps, then what follows from them. What the caller set is never changed, and the later rules reckon with it. */
 #include <math.h>
 #include <string.h>
 
@@ -14,10 +14,11 @@
 static const struct {
     double flops_per_thread;     /* sustained in training, a core with AVX2; a guess until the command has measured */
     double minutes;              /* where the caller gave none; epochs and steps alone do not change the size */
-    double tokens_per_parameter; /* to be read within the budget: 20 is compute-optimal (Hoffmann et al. 2022); models that
-                                    are to run on small machines, and repeated text, want fewer parameters, not fewer tokens */
+    double tokens_per_parameter; /* to be read within the budget: 20 is compute-optimal (Hoffmann et al. 2022); models
+                                    that are to run on small machines, and repeated text, want fewer parameters, not
+                                    fewer tokens */
     double unique_per_parameter; /* tokens of text for each parameter, so that learning by heart comes late */
-    double most_epochs;          /* beyond, repeated text gives little (Muennighoff et al. 2023: 16 are worth 4 + a bit) */
+    double most_epochs; /* beyond, repeated text gives little (Muennighoff et al. 2023: 16 are worth 4 + a bit) */
     double dropout_epochs, dropout; /* from so many epochs on, so much */
     int most_context, windows;   /* context: a power of two that cuts the text into this many windows at least */
     int least_step_tokens, most_step_tokens;
@@ -54,7 +55,8 @@ static const struct {
 enum { N_SIZES = sizeof sizes / sizeof *sizes };
 
 /* Small texts of a few hundred distinct characters are learned best by character: a vocabulary of words would be mostly
- * rare. Pure ASCII is taken for such a text. Larger ones: Heaps' law, a vocabulary that grows as the root of the text. */
+ * rare. Pure ASCII is taken for such a text. Larger ones: Heaps' law, a vocabulary that grows as the root of the text.
+ */
 static const struct {
     double char_bytes, char_ascii; /* at most so many bytes, at least this part of them characters */
     int least_vocab, most_vocab, multiple;
@@ -113,8 +115,9 @@ static void choose_size(cook *c) {
         if (parameters > 0 && (double)parameters <= target * 1.15) best = row;
     }
     *c->config = sized(c->config, best);
-    mote_buffer_print(&c->reasons, "size %d x %d layers: about %.2g parameters suit %s (%.2g for the time, %.2g for the text)\n",
-                      c->config->dim, c->config->layers, target, by_budget < by_text ? "the time" : "the text", by_budget, by_text);
+    mote_buffer_print(
+        &c->reasons, "size %d x %d layers: about %.2g parameters suit %s (%.2g for the time, %.2g for the text)\n",
+        c->config->dim, c->config->layers, target, by_budget < by_text ? "the time" : "the text", by_budget, by_text);
 }
 
 static mote_status weigh(cook *c, mote_error *error) {
@@ -143,12 +146,13 @@ static void choose_batch(cook *c) {
     if (o->batch <= 0) {
         double tokens = recipe.least_step_tokens, wanted = tokens_wanted(c);
         double least = fmin((double)recipe.step_tokens_per_dim * c->config->dim, wanted / 200);
-        while (tokens < recipe.most_step_tokens && (tokens < least || wanted / tokens > recipe.steps_wanted)) tokens *= 2;
+        while (tokens < recipe.most_step_tokens && (tokens < least || wanted / tokens > recipe.steps_wanted))
+            tokens *= 2;
         while (tokens > context && tokens > c->train_tokens / 4) tokens /= 2;
         double batch = tokens / context / o->accumulate;
         mote_train_options_fill(o, "batch", batch < 1 ? 1 : floor(batch));
-        mote_buffer_print(&c->reasons, "batch %d: %d tokens a step, for about %.0f steps\n", o->batch, o->batch * context * o->accumulate,
-                          wanted / ((double)o->batch * context * o->accumulate));
+        mote_buffer_print(&c->reasons, "batch %d: %d tokens a step, for about %.0f steps\n", o->batch,
+                          o->batch * context * o->accumulate, wanted / ((double)o->batch * context * o->accumulate));
     }
     c->step_tokens = (double)o->batch * context * o->accumulate;
 }
@@ -157,9 +161,10 @@ static void choose_steps(cook *c) {
     mote_train_options *o = c->options;
     double steps = fmax(1, fmin(1e12, ceil(tokens_wanted(c) / c->step_tokens)));
     if (mote_train_options_fill(o, "steps", steps)) {
-        const char *why = c->facts->epochs > 0 && c->facts->minutes <= 0                ? "as asked for"
-                          : c->budget / c->flops_per_token > tokens_wanted(c) * 1.0001 ? "more of the same text would give little"
-                                                                                         : "what fits the time";
+        const char *why = c->facts->epochs > 0 && c->facts->minutes <= 0 ? "as asked for"
+                          : c->budget / c->flops_per_token > tokens_wanted(c) * 1.0001
+                              ? "more of the same text would give little"
+                              : "what fits the time";
         mote_buffer_print(&c->reasons, "steps %lld: %.1f epochs, %s\n", (long long)o->steps,
                           (double)o->steps * c->step_tokens / c->train_tokens, why);
     }
@@ -176,7 +181,8 @@ static void choose_optimizer(cook *c) {
     if (mote_train_options_fill(o, "lr", lr))
         mote_buffer_print(&c->reasons, "learning rate %.3g: falls with the width %d\n", o->lr, c->config->dim);
     if (mote_train_options_fill(o, "schedule", MOTE_SCHEDULE_LINEAR))
-        mote_buffer_print(&c->reasons, "schedule linear: to zero at step %lld, when the length is known beforehand\n", (long long)o->steps);
+        mote_buffer_print(&c->reasons, "schedule linear: to zero at step %lld, when the length is known beforehand\n",
+                          (long long)o->steps);
     mote_train_options_fill(o, "min_lr", 0);
     mote_train_options_fill(o, "adam_lr", o->lr);
     mote_train_options_fill(o, "warmup", (double)(o->steps / 20 < 100 ? o->steps / 20 : 100));
@@ -204,7 +210,11 @@ mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_config *co
                          (unsigned long long)facts->train_tokens);
     if (config->vocab <= 0) config->vocab = facts->vocab;
     int threads = facts->threads > 0 ? facts->threads : mote_trainer_threads(options);
-    cook c = {.facts = facts, .config = config, .options = options, .threads = threads, .train_tokens = (double)facts->train_tokens};
+    cook c = {.facts = facts,
+              .config = config,
+              .options = options,
+              .threads = threads,
+              .train_tokens = (double)facts->train_tokens};
     c.budget = (facts->minutes > 0 ? facts->minutes : recipe.minutes) * 60 * c.threads * recipe.flops_per_thread;
     choose_context(&c);
     choose_size(&c);

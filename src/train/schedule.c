@@ -1,5 +1,6 @@
-/* Learning-rate schedules. Every decay ends exactly at min_lr: the last step is where a linear-to-zero run gains most, and a
- * test can compare with the closed form. WSD decays by 1 - sqrt(t), which Haegele et al. (2024) found better than linear. */
+/* Learning-rate schedules. Every decay ends exactly at min_lr: the last step is where a linear-to-zero run gains most,
+ * and a test can compare with the closed form. WSD decays by 1 - sqrt(t), which Haegele et al. (2024) found better than
+ * linear. */
 #include "train/schedule.h"
 
 #include <math.h>

@@ -6,7 +6,8 @@ static int states(const mote_learned *learned) {
     return 1;
 }
 
-static void update_weights(mote_updater *updater, const mote_update *update, atomic_int *next, int thread, int n_threads) {
+static void update_weights(mote_updater *updater, const mote_update *update, atomic_int *next, int thread,
+                           int n_threads) {
     (void)thread;
     (void)n_threads;
     const mote_train_options *options = &updater->options;

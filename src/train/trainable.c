@@ -32,7 +32,8 @@ mote_status mote_model_make_trainable(mote_model *model, mote_error *error) {
         const mote_tensor *t = &model->program->tensors[i];
         if (t->role != MOTE_ROLE_WEIGHT) continue;
         if (model->packed[i] && t->type != MOTE_TYPE_F32)
-            return mote_fail(error, MOTE_USAGE, "the %s model has been run by a session and cannot be trained; open it anew",
+            return mote_fail(error, MOTE_USAGE,
+                             "the %s model has been run by a session and cannot be trained; open it anew",
                              mote_type_name(t->type));
         bytes += tensor_bytes(t);
         if ((size_t)t->cols > widest) widest = (size_t)t->cols;

@@ -4,8 +4,8 @@
 
 #include "models/model.h"
 
-/* Copies the weights of a model that came from a file into memory, as f32; nothing to do for a model that is so already.
- * Fails where the model was packed for sessions in another type. */
+/* Copies the weights of a model that came from a file into memory, as f32; nothing to do for a model that is so
+ * already. Fails where the model was packed for sessions in another type. */
 mote_status mote_model_make_trainable(mote_model *model, mote_error *error);
 
 #endif

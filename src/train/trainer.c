@@ -1,8 +1,8 @@
-/* The trainer: reads a step's windows, runs forward and backward for each micro-batch, then the optimizer, then packs the
- * weights again. All memory is allocated in create and none in a step.
+/* The trainer: reads a step's windows, runs forward and backward for each micro-batch, then the optimizer, then packs
+ * the weights again. All memory is allocated in create and none in a step.
  *
- * A step looks at loss and gradient before it touches a weight, so a run that diverges leaves the model of the step before.
- * Nothing depends on the number of threads: not the order of the data, nor any sum. */
+ * A step looks at loss and gradient before it touches a weight, so a run that diverges leaves the model of the step
+ * before. Nothing depends on the number of threads: not the order of the data, nor any sum. */
 #include "train/trainer.h"
 
 #include <limits.h>
@@ -70,12 +70,14 @@ static mote_status link_weights(mote_trainer *t, mote_error *error) {
     const mote_program *own = t->program, *plain = t->model->program;
     t->weight = mote_allocate_zero((size_t)own->n_tensors, sizeof *t->weight);
     t->packed = mote_allocate_zero((size_t)own->n_tensors, sizeof *t->packed);
-    if (!t->weight || !t->packed) return mote_fail_memory(error, "a trainer", (size_t)own->n_tensors * 2 * sizeof(void *));
+    if (!t->weight || !t->packed)
+        return mote_fail_memory(error, "a trainer", (size_t)own->n_tensors * 2 * sizeof(void *));
     for (int id = 0; id < own->n_tensors; id++) {
         const mote_tensor *a = &own->tensors[id];
         if (a->role != MOTE_ROLE_WEIGHT) continue;
         const mote_tensor *b = id < plain->n_tensors ? &plain->tensors[id] : NULL;
-        if (!b || b->role != MOTE_ROLE_WEIGHT || a->rows != b->rows || a->cols != b->cols || strcmp(a->name, b->name) != 0)
+        if (!b || b->role != MOTE_ROLE_WEIGHT || a->rows != b->rows || a->cols != b->cols ||
+            strcmp(a->name, b->name) != 0)
             return mote_fail(error, MOTE_FAILED, "the training program's weight '%s' is not the model's", a->name);
         t->weight[id] = t->model->weight[id];
         t->packed[id] = t->model->packed[id];
@@ -108,7 +110,7 @@ static mote_status list_pack_parts(mote_trainer *t, mote_error *error) {
 
 static mote_status check_data(mote_trainer *t, mote_error *error) {
     const mote_config *config = &t->model->config;
-    size_t n_tokens = t->dataset ? mote_dataset_tokens(t->dataset, MOTE_SPLIT_TRAIN) : (size_t)1 << 40;
+    size_t n_tokens = t->dataset ? mote_dataset_tokens(t->dataset, MOTE_SPLIT_TRAIN) : (size_t)1 << 30;
     if (t->dataset && mote_dataset_vocab(t->dataset) > config->vocab)
         return mote_fail(error, MOTE_USAGE, "the text was encoded with %d tokens, the model has only %d",
                          mote_dataset_vocab(t->dataset), config->vocab);
@@ -251,8 +253,8 @@ static double run_micro_batch(mote_trainer *t, int micro, int64_t targets) {
 }
 
 static mote_status fail_diverged(int64_t step, double loss, double norm, double lr, mote_error *error) {
-    mote_fail(error, MOTE_DIVERGED, "step %lld diverged: loss %g, gradient norm %g at learning rate %g", (long long)step, loss,
-              norm, lr);
+    mote_fail(error, MOTE_DIVERGED, "step %lld diverged: loss %g, gradient norm %g at learning rate %g",
+              (long long)step, loss, norm, lr);
     return mote_hint(error, MOTE_DIVERGED, "lower the learning rate, lengthen the warm-up, or clip the gradient");
 }
 
@@ -317,8 +319,8 @@ mote_status mote_trainer_evaluate(mote_trainer *t, uint64_t max_tokens, mote_eva
         swap_average(t);
         mote_trainer_repack(t);
     }
-    mote_status status = mote_evaluate_exec(t->exec, t->dataset, MOTE_SPLIT_VALIDATION, max_tokens, t->model->config.context,
-                                            result, error);
+    mote_status status = mote_evaluate_exec(t->exec, t->dataset, MOTE_SPLIT_VALIDATION, max_tokens,
+                                            t->model->config.context, result, error);
     if (averaged) {
         swap_average(t);
         mote_trainer_repack(t);
