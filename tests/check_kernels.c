@@ -564,6 +564,15 @@ static void check_table(const mote_kernels *tested, const mote_kernels *referenc
     }
 }
 
+/* The library's own test, on the table in use. */
+static void check_selftest(void) {
+    char *report = NULL;
+    mote_error error = {0};
+    mote_status status = mote_kernels_selftest(&report, &error);
+    result(status == MOTE_OK && report && strstr(report, "gemm f32"), "selftest", error.message);
+    mote_free(report);
+}
+
 int main(int argc, char **argv) {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 20240607;
     if (argc > 2) percent = atoi(argv[2]);
@@ -585,6 +594,7 @@ int main(int argc, char **argv) {
     mote_kernels reference, tested;
     mote_kernels_fill(&reference, 0);
     check_coverage();
+    check_selftest();
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         mote_kernels_fill(&tested, sets[i].mask);
         if ((mote_cpu_detect() & sets[i].mask) != sets[i].mask || strcmp(tested.name, sets[i].name) != 0) {

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "ops/attention.h"
+
 mote_weights mote_block_matrix(mote_builder *b, int rows, int cols, float deviation, bool bias, const char *name, int layer) {
     mote_weights w = {MOTE_NONE, MOTE_NONE};
     w.weight = mote_builder_weight(b, rows, cols, (mote_start){0, deviation}, true, "blk.%d.%s.weight", layer, name);
@@ -100,7 +102,7 @@ mote_tensor_id mote_block_rope(mote_builder *b, mote_tensor_id x, float base, in
 mote_tensor_id mote_block_attention(mote_builder *b, const mote_config *c, mote_tensor_id q, mote_tensor_id k, mote_tensor_id v,
                                     int q_column, int k_column, int v_column) {
     mote_tensor_id keys = mote_builder_state(b, c->kv_heads * c->head_dim, "blk.%d.keys", b->layer);
-    mote_tensor_id values = mote_builder_state(b, c->kv_heads * c->head_dim, "blk.%d.values", b->layer);
+    mote_tensor_id values = mote_builder_state(b, c->kv_heads * mote_attention_value_width(c->head_dim), "blk.%d.values", b->layer);
     mote_tensor_id y = activation(b, c->heads * c->head_dim, "attention"), sums = activation(b, c->heads, "attention.log_sums");
     mote_op *op = mote_builder_op(b, MOTE_OP_ATTENTION);
     op->in[0] = q;

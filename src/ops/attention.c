@@ -1,8 +1,8 @@
 /* Causal attention with grouped queries (Vaswani et al. 2017; Ainslie et al. 2023), optionally in a sliding window.
  *
- * Keys and values first go to the state: keys in panels of 16 positions [position / 16][head_dim][16], values row by row
- * [position][head_dim], each (slot, kv head) by itself. So scores and their weighted sum are plain products, and a query
- * sums over the keys in ascending order whether it comes alone or in a tile. Training uses the state for one op at a time. */
+ * Keys and values first go to the state: keys in panels of 16 positions [position / 16][head_dim][16], values in rows of whole
+ * panels, each (slot, kv head) by itself. So scores and their weighted sum are plain products, and a query sums over the
+ * keys in ascending order whether it comes alone or in a tile. Training uses the state for one op at a time. */
 #include "ops/attention.h"
 
 enum { QUERIES = 48 }; /* rows of a tile of queries: four tiles of the 12-row micro-kernel */
@@ -17,22 +17,28 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
         ok = op->as.attention.q_column + heads * n <= p->tensors[op->in[0]].cols &&
              op->as.attention.k_column + kv_heads * n <= p->tensors[op->in[1]].cols &&
              op->as.attention.v_column + kv_heads * n <= p->tensors[op->in[2]].cols &&
-             p->tensors[op->in[3]].cols == kv_heads * n && p->tensors[op->in[4]].cols == kv_heads * n &&
+             p->tensors[op->in[3]].cols == kv_heads * n &&
+             p->tensors[op->in[4]].cols == kv_heads * mote_attention_value_width(n) &&
              p->tensors[op->out[0]].cols == heads * n && p->tensors[op->out[1]].cols == heads;
     }
     return mote_op_expect(p, op, ok, "queries, keys, values, states and heads do not fit each other", error);
 }
 
-/* The state of one (slot, kv head): [state_context, head_dim] values in either layout. */
-mote_real *mote_attention_state(const mote_exec *x, const mote_op *op, int input, int slot, int kv_head) {
-    size_t values = (size_t)x->state_context * (size_t)op->as.attention.head_dim;
-    return x->value[op->in[input]] + ((size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head) * values;
+mote_real *mote_attention_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
+    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
+    return x->value[op->in[3]] + at * (size_t)x->state_context * (size_t)op->as.attention.head_dim;
 }
 
-void mote_attention_store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
-    int n = op->as.attention.head_dim;
-    mote_real *keys = mote_attention_state(x, op, 3, s->slot, kv_head);
-    mote_real *values = mote_attention_state(x, op, 4, s->slot, kv_head);
+mote_real *mote_attention_values(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
+    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
+    return x->value[op->in[4]] + at * (size_t)x->state_context * (size_t)mote_attention_value_width(op->as.attention.head_dim);
+}
+
+/* Copies the rows of one sequence and kv head to the state. */
+static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
+    int n = op->as.attention.head_dim, width = mote_attention_value_width(n);
+    mote_real *keys = mote_attention_keys(x, op, s->slot, kv_head);
+    mote_real *values = mote_attention_values(x, op, s->slot, kv_head);
     int first = x->private_state ? 0 : s->position;
     for (int r = s->begin; r < s->end; r++) {
         int position = first + r - s->begin;
@@ -40,7 +46,7 @@ void mote_attention_store(const mote_exec *x, const mote_op *op, const mote_sequ
         const mote_real *v = mote_value(x, op->in[2], r) + op->as.attention.v_column + kv_head * n;
         mote_real *panel = keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL + position % MOTE_PANEL;
         for (int i = 0; i < n; i++) panel[i * MOTE_PANEL] = k[i];
-        memcpy(values + (size_t)position * (size_t)n, v, (size_t)n * sizeof *v);
+        memcpy(values + (size_t)position * (size_t)width, v, (size_t)n * sizeof *v);
     }
 }
 
@@ -69,34 +75,40 @@ static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows
     x->kernels->gemm[MOTE_TYPE_F32](&g);
 }
 
-/* One tile of queries of one head: rows [begin, end) of the batch. */
-static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s, int head, int begin, int end, mote_real *scores) {
-    int n = op->as.attention.head_dim, kv_head = head / (op->as.attention.heads / op->as.attention.kv_heads);
-    int first = (x->private_state ? 0 : s->position) - s->begin; /* position of row r: first + r */
-    int k1 = first + end, k0 = first_key(op, first + begin) / MOTE_PANEL * MOTE_PANEL, width = k1 - k0;
-    const mote_real *keys = mote_attention_state(x, op, 3, s->slot, kv_head);
-    const mote_real *values = mote_attention_state(x, op, 4, s->slot, kv_head);
-    score(x, mote_value(x, op->in[0], begin) + op->as.attention.q_column + head * n, (size_t)mote_cols(x, op->in[0]), end - begin,
-          keys, k0, k1, n, scores, width);
-    for (int r = begin; r < end; r++) {
-        mote_real *row = scores + (size_t)(r - begin) * (size_t)width;
-        int low = first_key(op, first + r) - k0, high = first + r + 1 - k0;
-        memset(row, 0, (size_t)low * sizeof *row);
-        mote_value(x, op->out[1], r)[head] = x->kernels->softmax(row + low, high - low, op->as.attention.scale);
-        memset(row + high, 0, (size_t)(width - high) * sizeof *row);
+/* A tile of queries of one head, or one query of several heads that share their keys: rows of one product either way. */
+typedef struct {
+    int begin, end;      /* rows of the batch */
+    int head, n_heads;   /* n_heads > 1 only for one query */
+} queries;
+
+static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s, queries t, mote_real *scores) {
+    int n = op->as.attention.head_dim, kv_head = t.head / (op->as.attention.heads / op->as.attention.kv_heads);
+    int first = (x->private_state ? 0 : s->position) - s->begin; /* position of batch row r: first + r */
+    int k1 = first + t.end, k0 = first_key(op, first + t.begin) / MOTE_PANEL * MOTE_PANEL, width = k1 - k0;
+    int rows = (t.end - t.begin) * t.n_heads, value_width = mote_attention_value_width(n);
+    size_t q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])), y_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->out[0]));
+    score(x, mote_value(x, op->in[0], t.begin) + op->as.attention.q_column + t.head * n, q_row, rows,
+          mote_attention_keys(x, op, s->slot, kv_head), k0, k1, n, scores, width);
+    for (int r = 0; r < rows; r++) {
+        int row = t.n_heads > 1 ? t.begin : t.begin + r, head = t.n_heads > 1 ? t.head + r : t.head;
+        mote_real *p = scores + (size_t)r * (size_t)width;
+        int low = first_key(op, first + row) - k0, high = first + row + 1 - k0;
+        memset(p, 0, (size_t)low * sizeof *p);
+        mote_value(x, op->out[1], row)[head] = x->kernels->softmax(p + low, high - low, op->as.attention.scale);
+        memset(p + high, 0, (size_t)(width - high) * sizeof *p);
     }
     mote_gemm g = {
-        .rows = end - begin,
+        .rows = rows,
         .columns = n,
         .depth = width,
         .a = scores,
         .a_row = (size_t)width,
         .a_depth = 1,
-        .b = values + (size_t)k0 * (size_t)n,
+        .b = mote_attention_values(x, op, s->slot, kv_head) + (size_t)k0 * (size_t)value_width,
         .b_panel = MOTE_PANEL,
-        .b_depth = (size_t)n,
-        .c = mote_value(x, op->out[0], begin) + head * n,
-        .c_row = (size_t)mote_cols(x, op->out[0]),
+        .b_depth = (size_t)value_width,
+        .c = mote_value(x, op->out[0], t.begin) + t.head * n,
+        .c_row = y_row,
     };
     x->kernels->gemm[MOTE_TYPE_F32](&g);
 }
@@ -107,7 +119,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
     (void)slice;
     int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, tiles = 0;
     for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;)
-        mote_attention_store(x, op, &x->sequence[part / kv_heads], part % kv_heads);
+        store(x, op, &x->sequence[part / kv_heads], part % kv_heads);
     mote_phase_end(x, w);
     for (int i = 0; i < x->n_sequences; i++) tiles += tiles_of(&x->sequence[i]);
     int i = 0, before = 0; /* parts come in ascending order: the sequence of the last part is a good start */
@@ -116,7 +128,13 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
         while (tile - before >= tiles_of(&x->sequence[i])) before += tiles_of(&x->sequence[i++]);
         const mote_sequence *s = &x->sequence[i];
         int begin = s->begin + (tile - before) * QUERIES, end = begin + QUERIES < s->end ? begin + QUERIES : s->end;
-        attend(x, op, s, part % heads, begin, end, x->scratch[w->thread]);
+        queries t = {begin, end, part % heads, 1};
+        if (end - begin == 1) { /* decoding: the heads of one group read its keys and values once */
+            int group = heads / kv_heads < QUERIES ? heads / kv_heads : QUERIES, within = t.head % (heads / kv_heads);
+            if (within % group) continue;
+            t.n_heads = heads / kv_heads - within < group ? heads / kv_heads - within : group;
+        }
+        attend(x, op, s, t, x->scratch[w->thread]);
     }
     mote_phase_end(x, w);
 }
@@ -225,7 +243,7 @@ static void example(mote_builder *b, int example) {
     mote_tensor_id q, k, v;
     if (fused) q = k = v = mote_builder_input(b, (heads + 2 * kv_heads) * n, "qkv");
     else q = mote_builder_input(b, heads * n, "q"), k = mote_builder_input(b, kv_heads * n, "k"), v = mote_builder_input(b, kv_heads * n, "v");
-    mote_tensor_id keys = mote_builder_state(b, kv_heads * n, "keys"), values = mote_builder_state(b, kv_heads * n, "values");
+    mote_tensor_id keys = mote_builder_state(b, kv_heads * n, "keys"), values = mote_builder_state(b, kv_heads * mote_attention_value_width(n), "values");
     mote_tensor_id y = mote_builder_activation(b, heads * n, "y"), log_sums = mote_builder_activation(b, heads, "log_sums");
     mote_op *op = mote_builder_op(b, MOTE_OP_ATTENTION);
     op->in[0] = q;

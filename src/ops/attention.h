@@ -6,9 +6,10 @@
 
 #include "ops/ops.h"
 
-/* input 3: keys, 4: values; [state_context, head_dim] values of one (slot, kv head). */
-mote_real *mote_attention_state(const mote_exec *x, const mote_op *op, int input, int slot, int kv_head);
-/* Copies the rows of one sequence and kv head to the state. */
-void mote_attention_store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head);
+/* A row of values in the state is whole panels: the product reads it in place. */
+static inline int mote_attention_value_width(int head_dim) { return (head_dim + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL; }
+/* The state of one (slot, kv head): keys [state_context / 16][head_dim][16], values [state_context][value width]. */
+mote_real *mote_attention_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head);
+mote_real *mote_attention_values(const mote_exec *x, const mote_op *op, int slot, int kv_head);
 
 #endif

@@ -137,13 +137,9 @@ bool mote_train_options_fill(mote_train_options *options, const char *name, doub
     return false;
 }
 
-/* AdamW's and Muon's rates mean the same (muon.c), but Muon bears about twice as much; sgd needs far more. */
+/* AdamW's and Muon's rates have one unit (muon.c), but Muon bears more; sgd needs far more. */
 double mote_train_default_lr(mote_optimizer optimizer) {
-    return optimizer == MOTE_OPTIMIZER_ADAMW ? 1e-3 : optimizer == MOTE_OPTIMIZER_MUON ? 2e-3 : 0.1;
-}
-
-double mote_train_default_beta1(mote_optimizer optimizer) {
-    return optimizer == MOTE_OPTIMIZER_MUON ? 0.95 : 0.9;
+    return optimizer == MOTE_OPTIMIZER_ADAMW ? 1e-3 : optimizer == MOTE_OPTIMIZER_MUON ? 5e-3 : 0.1;
 }
 
 mote_train_options mote_train_options_default(void) {
@@ -169,7 +165,7 @@ mote_status mote_train_options_complete(const mote_train_options *given, mote_tr
     mote_train_options_fill(o, "lr", mote_train_default_lr(o->optimizer));
     mote_train_options_fill(o, "min_lr", 0);
     mote_train_options_fill(o, "adam_lr", o->lr);
-    mote_train_options_fill(o, "beta1", mote_train_default_beta1(o->optimizer));
+    mote_train_options_fill(o, "beta1", 0.9);
     mote_train_options_fill(o, "beta2", 0.95);
     mote_train_options_fill(o, "epsilon", 1e-8);
     mote_train_options_fill(o, "weight_decay", 0.1);

@@ -39,6 +39,5 @@ mote_status mote_train_options_complete(const mote_train_options *given, mote_tr
 /* Fills one field that is unset; true when it was. `value` is converted to the field's kind. */
 bool mote_train_options_fill(mote_train_options *options, const char *name, double value);
 double mote_train_default_lr(mote_optimizer optimizer);
-double mote_train_default_beta1(mote_optimizer optimizer);
 
 #endif
