@@ -1,6 +1,6 @@
-/* Proves every gradient: finite differences in double against backward. Built in the variant whose mote_real is double, where
- * the scalar kernels are the only ones. Each op is driven by the examples of its own row in the op table, so a new op is
- * checked without a line here; then whole models of both families, weight by weight. */
+/* Proves every gradient: finite differences in double against backward. Built in the variant whose mote_real is double,
+ * where the scalar kernels are the only ones. Each op is driven by the examples of its own row in the op table, so a
+ * new op is checked without a line here; then whole models of both families, weight by weight. */
 #include "base/random.h"
 #include "models/model.h"
 #include "ops/ops.h"
@@ -37,13 +37,15 @@ static mote_tensor_id find_result(const mote_program *p) {
 }
 
 static void fill_batch(bench *b) {
-    int row = 0, context = b->program->context > 0 ? b->program->context : 64, vocab = b->program->vocab > 0 ? b->program->vocab : 2;
+    int row = 0, context = b->program->context > 0 ? b->program->context : 64,
+        vocab = b->program->vocab > 0 ? b->program->vocab : 2;
     for (int i = 0; i < SEQUENCES; i++) {
         b->sequence[i] = (mote_sequence){row, row + lengths[i], i, 0};
         for (int j = 0; j < lengths[i]; j++, row++) {
             b->position[row] = j % context;
             b->token[row] = (int32_t)mote_random_below(&b->random, (uint64_t)vocab);
-            b->target[row] = mote_random_below(&b->random, 5) ? (int32_t)mote_random_below(&b->random, (uint64_t)vocab) : -1;
+            b->target[row] =
+                mote_random_below(&b->random, 5) ? (int32_t)mote_random_below(&b->random, (uint64_t)vocab) : -1;
         }
     }
 }
@@ -66,7 +68,8 @@ static void pack_all(bench *b) {
         if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
         const mote_tensor *t = &b->program->tensors[op->in[1]];
         if (!b->packed[op->in[1]]) b->packed[op->in[1]] = mote_allocate(mote_packed_bytes(t->type, t->rows, t->cols));
-        mote_kernels_get()->pack[MOTE_TYPE_F32](b->weight[op->in[1]], (size_t)t->cols, t->rows, t->cols, b->packed[op->in[1]]);
+        mote_kernels_get()->pack[MOTE_TYPE_F32](b->weight[op->in[1]], (size_t)t->cols, t->rows, t->cols,
+                                                b->packed[op->in[1]]);
     }
 }
 
@@ -83,9 +86,15 @@ static bool bench_open(bench *b, mote_program *program, uint64_t seed, int threa
         if (t->role != MOTE_ROLE_WEIGHT) continue;
         mote_real *w = b->weight[i] = mote_allocate(values_of(program, i) * sizeof *w);
         for (size_t j = 0; j < values_of(program, i); j++)
-            w[j] = t->start.mean + (t->start.deviation > 0 ? t->start.deviation : 0.1f) * mote_random_normal(&b->random);
+            w[j] =
+                t->start.mean + (t->start.deviation > 0 ? t->start.deviation : 0.1f) * mote_random_normal(&b->random);
     }
-    mote_exec_options options = {.max_rows = ROWS, .max_sequences = SEQUENCES, .slots = SEQUENCES, .context = 16, .training = true, .loss = true};
+    mote_exec_options options = {.max_rows = ROWS,
+                                 .max_sequences = SEQUENCES,
+                                 .slots = SEQUENCES,
+                                 .context = 16,
+                                 .training = true,
+                                 .loss = true};
     mote_status status = mote_pool_create(threads, &b->pool, &error);
     if (status == MOTE_OK) status = mote_exec_create(program, b->weight, b->packed, b->pool, &options, &b->x, &error);
     CHECK(status == MOTE_OK, "%s", error.message);
@@ -143,7 +152,8 @@ static void check_tensor(bench *b, int id, mote_real *values, const mote_real *g
         memset(direction, 0, n * sizeof *direction);
         if (trial == 0) for (size_t j = 0; j < n; j++) direction[j] = mote_random_normal(&b->random);
         else direction[mote_random_below(&b->random, n)] = 1;
-        for (size_t j = 0; j < n; j++) expected += gradient[j] * direction[j], scale += fabs(gradient[j] * direction[j]);
+        for (size_t j = 0; j < n; j++)
+            expected += gradient[j] * direction[j], scale += fabs(gradient[j] * direction[j]);
         double sum[2];
         for (int side = 0; side < 2; side++) {
             for (size_t j = 0; j < n; j++) values[j] = before[j] + (side ? step : -step) * direction[j];
@@ -153,7 +163,8 @@ static void check_tensor(bench *b, int id, mote_real *values, const mote_real *g
         double measured = (sum[1] - sum[0]) / (2 * step);
         double error = fabs(measured - expected) / (scale + 1e-3);
         if (!(error <= *worst)) *worst = error;
-        CHECK(error < 1e-6, "%s trial %d: backward %.12g, differences %.12g", b->program->tensors[id].name, trial, expected, measured);
+        CHECK(error < 1e-6, "%s trial %d: backward %.12g, differences %.12g", b->program->tensors[id].name, trial,
+              expected, measured);
     }
     mote_release(direction);
     mote_release(before);
@@ -172,7 +183,9 @@ static double check_program(mote_program *program, uint64_t seed, int threads) {
             memcpy(gradient[i], b.x->gradient[i], values_of(program, i) * sizeof **gradient);
         }
         for (int i = 0; i < program->n_tensors; i++)
-            if (gradient[i]) check_tensor(&b, i, program->tensors[i].role == MOTE_ROLE_WEIGHT ? b.weight[i] : b.x->value[i], gradient[i], &worst);
+            if (gradient[i])
+                check_tensor(&b, i, program->tensors[i].role == MOTE_ROLE_WEIGHT ? b.weight[i] : b.x->value[i],
+                             gradient[i], &worst);
         for (int i = 0; i < program->n_tensors; i++) mote_release(gradient[i]);
         mote_release(gradient);
     }

@@ -1,4 +1,5 @@
-/* A test program is a main() that runs TEST(name) blocks; each prints one line and the program ends with test_finish(). */
+/* A test program is a main() that runs TEST(name) blocks; each prints one line and the program ends with test_finish().
+ */
 #ifndef MOTE_TESTS_TEST_H
 #define MOTE_TESTS_TEST_H
 
@@ -17,7 +18,7 @@ static const char *test_name;
             if (test_ok) printf("FAIL %s\n", test_name);                                                               \
             test_ok = 0;                                                                                               \
             printf("  %s:%d: %s: ", __FILE__, __LINE__, #condition);                                                   \
-            printf(" " __VA_ARGS__);                                                                                    \
+            printf(" " __VA_ARGS__);                                                                                   \
             printf("\n");                                                                                              \
         }                                                                                                              \
     } while (0)

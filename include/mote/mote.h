@@ -109,7 +109,8 @@ typedef struct {
 } mote_corpus_info;
 
 MOTE_API mote_corpus_options mote_corpus_options_default(void);
-/* Paths: UTF-8 text files, folders (their regular files, sorted by name, recursively; hidden ones skipped), *.jsonl with
+/* Paths: UTF-8 text files, folders (their regular files, sorted by name, recursively; hidden ones skipped), *.jsonl
+ * with
  * {"text"}, {"prompt","completion"} or {"messages"}. Files are mapped, not read. */
 MOTE_API mote_status mote_corpus_open(const char *const *paths, int n_paths, const mote_corpus_options *options,
                                       mote_corpus **corpus, mote_error *error);
@@ -223,9 +224,9 @@ MOTE_API void mote_sampler_destroy(mote_sampler *sampler);
 MOTE_API void mote_sampler_accept(mote_sampler *sampler, int32_t token); /* a prompt token, for the penalty */
 MOTE_API int32_t mote_sampler_next(mote_sampler *sampler, const float *logits);
 
-/* Generates up to n_tokens after the prompt. `on_text` receives whole UTF-8 characters as they come (bytes that can never
- * become one are passed on as they are) and stops the run by returning false. Stops at the end token and at any stop text,
- * which is not passed on. A sequence that reaches its context keeps going with a re-read second half. */
+/* Generates up to n_tokens after the prompt. `on_text` receives whole UTF-8 characters as they come (bytes that can
+ * never become one are passed on as they are) and stops the run by returning false. Stops at the end token and at any
+ * stop text, which is not passed on. A sequence that reaches its context keeps going with a re-read second half. */
 typedef struct {
     size_t struct_bytes;
     int n_tokens;
@@ -252,7 +253,8 @@ typedef struct {
     uint64_t tokens, bytes;
     double seconds;
 } mote_evaluation;
-/* Loss over one split of the dataset in windows of the context. max_tokens bounds the work (0: all, else evenly spread). */
+/* Loss over one split of the dataset in windows of the context. max_tokens bounds the work (0: all, else evenly
+ * spread). */
 MOTE_API mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, mote_split split,
                                    uint64_t max_tokens, int threads, mote_evaluation *result, mote_error *error);
 
@@ -302,8 +304,9 @@ typedef struct {
 
 MOTE_API mote_train_options mote_train_options_default(void);
 
-/* Fills every field of config and options that is still unset (0, or negative where 0 means something) for this amount of
- * text: model size, context, batch, steps, learning rate. *reasons says why, one line a choice. minutes: budget, 0: none. */
+/* Fills every field of config and options that is still unset (0, or negative where 0 means something) for this amount
+ * of text: model size, context, batch, steps, learning rate. *reasons says why, one line a choice. minutes: budget, 0:
+ * none. */
 typedef struct {
     uint64_t train_tokens, validation_tokens, train_bytes;
     int vocab, threads;
@@ -325,11 +328,13 @@ MOTE_API mote_status mote_trainer_create(mote_model *model, const mote_dataset *
 MOTE_API void mote_trainer_destroy(mote_trainer *trainer);
 /* One optimizer step. MOTE_DIVERGED when loss or gradient is not finite: the weights are then those before the step. */
 MOTE_API mote_status mote_trainer_step(mote_trainer *trainer, mote_step_report *report, mote_error *error);
-/* Validation loss in windows of the context; max_tokens as mote_evaluate. Uses the averaged weights when there are some. */
+/* Validation loss in windows of the context; max_tokens as mote_evaluate. Uses the averaged weights when there are
+ * some. */
 MOTE_API mote_status mote_trainer_evaluate(mote_trainer *trainer, uint64_t max_tokens, mote_evaluation *result,
                                            mote_error *error);
 /* Saves the model in training (the averaged weights when there are some) as GGUF. */
-MOTE_API mote_status mote_trainer_save_model(mote_trainer *trainer, const char *path, mote_type type, mote_error *error);
+MOTE_API mote_status mote_trainer_save_model(mote_trainer *trainer, const char *path, mote_type type,
+                                             mote_error *error);
 /* All that is needed to go on bit for bit. Written atomically, with checksums. */
 MOTE_API mote_status mote_trainer_save(const mote_trainer *trainer, const char *path, mote_error *error);
 /* Continues from a checkpoint written with the same shape, options and data; a difference is named and refused. */

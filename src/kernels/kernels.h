@@ -1,12 +1,10 @@
 /* The kernel table: every inner loop of mote behind one struct of function pointers. The scalar reference fills every slot
- * first; each instruction set then overwrites the slots it has (kernels_avx2.c, ...), by a CPU mask the tests can set.
+ * first; each instruction set then overwrites the slots it has, by a CPU mask the tests can set.
  *
- * One summation order. A product sums its depth in ascending order in one chain of fused multiply-adds per output, started
- * from the initial value, whatever the number of rows and in every instruction set: so a token has the same bits alone and
- * in a batch, and all gemm slots agree bit for bit. Reductions along a row (norms, softmax, cross-entropy) keep one order
- * per instruction set that depends on the row's length only.
- *
- * Pointers need no alignment beyond their element's. Inputs and outputs do not overlap unless a comment allows it. */
+ * One summation order: a product sums its depth in ascending order in one chain of fused multiply-adds per output, started
+ * from the initial value, for any number of rows and in every instruction set; all gemm slots agree bit for bit.
+ * Reductions along a row (norms, softmax, cross-entropy) keep one order per instruction set that depends on the row's
+ * length only. Pointers need no alignment beyond their element's. Inputs and outputs overlap only where a comment allows. */
 #ifndef MOTE_KERNELS_KERNELS_H
 #define MOTE_KERNELS_KERNELS_H
 
@@ -33,7 +31,11 @@ typedef struct {
     const mote_real *bias; /* [columns], added to start before the sum; NULL: none */
 } mote_gemm;
 
-typedef enum { MOTE_ACTIVATION_SILU, MOTE_ACTIVATION_GELU, MOTE_N_ACTIVATIONS } mote_activation; /* GELU: the tanh form */
+typedef enum {
+    MOTE_ACTIVATION_SILU,
+    MOTE_ACTIVATION_GELU,
+    MOTE_N_ACTIVATIONS
+} mote_activation; /* GELU: the tanh form */
 
 typedef struct {
     mote_real lr, beta1, beta2, epsilon, weight_decay;
@@ -50,15 +52,16 @@ typedef struct {
     void (*pack[MOTE_N_TYPES])(const void *w, size_t w_row, int n, int k, void *panels);
 
     /* ---- norms, one row of n; y may equal x. eps inside the root. */
-    mote_real (*rms_norm)(const mote_real *x, const mote_real *gain, int n, mote_real epsilon, mote_real *y); /* -> 1/rms */
+    mote_real (*rms_norm)(const mote_real *x, const mote_real *gain, int n, mote_real epsilon,
+                          mote_real *y); /* -> 1/rms */
     /* dx (+)= gradient for y = x * rms_inverse * gain (Zhang, Sennrich 2019). add: accumulate into dx. */
-    void (*rms_norm_backward)(const mote_real *dy, const mote_real *x, const mote_real *gain, mote_real rms_inverse, int n,
-                              mote_real *dx, bool add);
+    void (*rms_norm_backward)(const mote_real *dy, const mote_real *x, const mote_real *gain, mote_real rms_inverse,
+                              int n, mote_real *dx, bool add);
     /* bias may be NULL. stats receives mean and 1/deviation. */
     void (*layer_norm)(const mote_real *x, const mote_real *gain, const mote_real *bias, int n, mote_real epsilon,
                        mote_real *y, mote_real stats[2]);
-    void (*layer_norm_backward)(const mote_real *dy, const mote_real *x, const mote_real *gain, const mote_real stats[2],
-                                int n, mote_real *dx, bool add);
+    void (*layer_norm_backward)(const mote_real *dy, const mote_real *x, const mote_real *gain,
+                                const mote_real stats[2], int n, mote_real *dx, bool add);
     /* dgain[i] += dy[i] * (x[i] - mean) * inverse; one row's share of a gain's gradient (mean 0 for RMSNorm). */
     void (*norm_gain_backward)(const mote_real *dy, const mote_real *x, mote_real mean, mote_real inverse, int n,
                                mote_real *dgain);
@@ -70,15 +73,18 @@ typedef struct {
     void (*softmax_again)(mote_real *scores, int n, mote_real scale, mote_real log_sum);
     /* dp -> scale * p * (dp - delta), in place: the gradient of the unscaled scores. */
     void (*softmax_backward)(const mote_real *p, mote_real *dp, int n, mote_real scale, mote_real delta);
-    /* Rotates pairs of one head: y[a], y[b] = x[a] cos - x[b] sin, x[a] sin + x[b] cos; y may equal x. Pairs are (2i, 2i+1), or
-     * (i, i + head_dim/2) when halves. cosine_sine: [head_dim/2] pairs (cos, sin). backward: the inverse rotation. */
+    /* Rotates pairs of one head: y[a], y[b] = x[a] cos - x[b] sin, x[a] sin + x[b] cos; y may equal x. Pairs are (2i,
+     * 2i+1), or (i, i + head_dim/2) when halves. cosine_sine: [head_dim/2] pairs (cos, sin). backward: the inverse
+     * rotation. */
     void (*rope)(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward, bool add,
                  mote_real *y);
 
     /* ---- elementwise, n values; outputs may equal inputs */
     void (*activate[MOTE_N_ACTIVATIONS])(const mote_real *x, mote_real *y, size_t n);
-    void (*activate_backward[MOTE_N_ACTIVATIONS])(const mote_real *x, const mote_real *dy, mote_real *dx, size_t n, bool add);
-    void (*gate[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, mote_real *y, size_t n); /* f(gate) * up */
+    void (*activate_backward[MOTE_N_ACTIVATIONS])(const mote_real *x, const mote_real *dy, mote_real *dx, size_t n,
+                                                  bool add);
+    void (*gate[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, mote_real *y,
+                                     size_t n); /* f(gate) * up */
     void (*gate_backward[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, const mote_real *dy,
                                               mote_real *dgate, mote_real *dup, size_t n); /* written, not added */
     void (*add)(const mote_real *x, mote_real *y, size_t n);                       /* y += x */
@@ -92,7 +98,8 @@ typedef struct {
 
     /* ---- optimizers, one pass over n weights */
     /* AdamW (Loshchilov, Hutter 2019): decay applies to the weight before the step, as in PyTorch. */
-    void (*adamw)(const mote_adamw *o, const mote_real *gradient, mote_real *m, mote_real *v, mote_real *weight, size_t n);
+    void (*adamw)(const mote_adamw *o, const mote_real *gradient, mote_real *m, mote_real *v, mote_real *weight,
+                  size_t n);
     /* momentum = beta momentum + scale g; weight -= lr (momentum + decay weight) */
     void (*sgd)(mote_real lr, mote_real beta, mote_real scale, mote_real weight_decay, const mote_real *gradient,
                 mote_real *momentum, mote_real *weight, size_t n);
@@ -109,6 +116,8 @@ void mote_kernels_fill_avx2(mote_kernels *table);
 void mote_kernels_fill_avx512(mote_kernels *table);
 void mote_kernels_fill_neon(mote_kernels *table);
 
-static inline size_t mote_packed_values(int n, int k) { return (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL) * MOTE_PANEL * (size_t)k; }
+static inline size_t mote_packed_values(int n, int k) {
+    return (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL) * MOTE_PANEL * (size_t)k;
+}
 
 #endif

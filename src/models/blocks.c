@@ -1,5 +1,5 @@
-/* The blocks that architectures are made of. Weights are declared before any op is added, so that their ids do not depend on
- * the ops (dropout); activations are named after the weights' GGUF names. */
+/* The blocks that architectures are made of. Weights are declared before any op is added, so that their ids do not
+ * depend on the ops (dropout); activations are named after the weights' GGUF names. */
 #include "models/blocks.h"
 
 #include <math.h>
@@ -7,7 +7,8 @@
 
 #include "ops/attention.h"
 
-mote_weights mote_block_matrix(mote_builder *b, int rows, int cols, float deviation, bool bias, const char *name, int layer) {
+mote_weights mote_block_matrix(mote_builder *b, int rows, int cols, float deviation, bool bias, const char *name,
+                               int layer) {
     mote_weights w = {MOTE_NONE, MOTE_NONE};
     w.weight = mote_builder_weight(b, rows, cols, (mote_start){0, deviation}, true, "blk.%d.%s.weight", layer, name);
     if (bias) w.bias = mote_builder_weight(b, 1, rows, (mote_start){0, 0}, false, "blk.%d.%s.bias", layer, name);
@@ -37,7 +38,8 @@ static int rows_of(const mote_builder *b, mote_tensor_id id) {
 
 /* An activation named "blk.3.name", or "name" outside the layers. */
 static mote_tensor_id activation(mote_builder *b, int cols, const char *name) {
-    return b->layer < 0 ? mote_builder_activation(b, cols, "%s", name) : mote_builder_activation(b, cols, "blk.%d.%s", b->layer, name);
+    return b->layer < 0 ? mote_builder_activation(b, cols, "%s", name)
+                        : mote_builder_activation(b, cols, "blk.%d.%s", b->layer, name);
 }
 
 mote_tensor_id mote_block_norm(mote_builder *b, mote_tensor_id x, mote_weights w, float epsilon, int group, bool center,
@@ -58,7 +60,8 @@ mote_tensor_id mote_block_norm(mote_builder *b, mote_tensor_id x, mote_weights w
     return y;
 }
 
-mote_tensor_id mote_block_linear(mote_builder *b, mote_tensor_id x, mote_weights w, mote_tensor_id residual, const char *name) {
+mote_tensor_id mote_block_linear(mote_builder *b, mote_tensor_id x, mote_weights w, mote_tensor_id residual,
+                                 const char *name) {
     mote_tensor_id y = activation(b, rows_of(b, w.weight), name);
     mote_op *op = mote_builder_op(b, MOTE_OP_LINEAR);
     op->in[0] = x;
@@ -69,7 +72,8 @@ mote_tensor_id mote_block_linear(mote_builder *b, mote_tensor_id x, mote_weights
     return y;
 }
 
-mote_tensor_id mote_block_dropout(mote_builder *b, mote_tensor_id x, mote_tensor_id residual, float dropout, const char *name) {
+mote_tensor_id mote_block_dropout(mote_builder *b, mote_tensor_id x, mote_tensor_id residual, float dropout,
+                                  const char *name) {
     mote_tensor_id y = activation(b, cols_of(b, x), name);
     mote_op *op = mote_builder_op(b, MOTE_OP_DROPOUT);
     op->in[0] = x;
@@ -79,15 +83,16 @@ mote_tensor_id mote_block_dropout(mote_builder *b, mote_tensor_id x, mote_tensor
     return y;
 }
 
-mote_tensor_id mote_block_residual(mote_builder *b, mote_tensor_id x, mote_weights w, mote_tensor_id residual, float dropout,
-                                   const char *name) {
+mote_tensor_id mote_block_residual(mote_builder *b, mote_tensor_id x, mote_weights w, mote_tensor_id residual,
+                                   float dropout, const char *name) {
     if (dropout <= 0) return mote_block_linear(b, x, w, residual, name);
     char branch[MOTE_NAME_BYTES];
     snprintf(branch, sizeof branch, "%s.branch", name);
     return mote_block_dropout(b, mote_block_linear(b, x, w, MOTE_NONE, branch), residual, dropout, name);
 }
 
-mote_tensor_id mote_block_rope(mote_builder *b, mote_tensor_id x, float base, int head_dim, bool halves, const char *name) {
+mote_tensor_id mote_block_rope(mote_builder *b, mote_tensor_id x, float base, int head_dim, bool halves,
+                               const char *name) {
     mote_tensor_id y = activation(b, cols_of(b, x), name);
     if (b->status == MOTE_OK) b->program->tensors[y].in_place = true;
     mote_op *op = mote_builder_op(b, MOTE_OP_ROPE);
@@ -99,11 +104,13 @@ mote_tensor_id mote_block_rope(mote_builder *b, mote_tensor_id x, float base, in
     return y;
 }
 
-mote_tensor_id mote_block_attention(mote_builder *b, const mote_config *c, mote_tensor_id q, mote_tensor_id k, mote_tensor_id v,
-                                    int q_column, int k_column, int v_column) {
+mote_tensor_id mote_block_attention(mote_builder *b, const mote_config *c, mote_tensor_id q, mote_tensor_id k,
+                                    mote_tensor_id v, int q_column, int k_column, int v_column) {
     mote_tensor_id keys = mote_builder_state(b, c->kv_heads * c->head_dim, "blk.%d.keys", b->layer);
-    mote_tensor_id values = mote_builder_state(b, c->kv_heads * mote_attention_value_width(c->head_dim), "blk.%d.values", b->layer);
-    mote_tensor_id y = activation(b, c->heads * c->head_dim, "attention"), sums = activation(b, c->heads, "attention.log_sums");
+    mote_tensor_id values =
+        mote_builder_state(b, c->kv_heads * mote_attention_value_width(c->head_dim), "blk.%d.values", b->layer);
+    mote_tensor_id y = activation(b, c->heads * c->head_dim, "attention"),
+                   sums = activation(b, c->heads, "attention.log_sums");
     mote_op *op = mote_builder_op(b, MOTE_OP_ATTENTION);
     op->in[0] = q;
     op->in[1] = k;
@@ -123,7 +130,8 @@ mote_tensor_id mote_block_attention(mote_builder *b, const mote_config *c, mote_
     return y;
 }
 
-mote_tensor_id mote_block_activate(mote_builder *b, mote_tensor_id x, mote_tensor_id up, mote_activation function, const char *name) {
+mote_tensor_id mote_block_activate(mote_builder *b, mote_tensor_id x, mote_tensor_id up, mote_activation function,
+                                   const char *name) {
     mote_tensor_id y = activation(b, cols_of(b, x), name);
     mote_op *op = mote_builder_op(b, MOTE_OP_ACTIVATE);
     op->in[0] = x;

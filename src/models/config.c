@@ -9,7 +9,9 @@ static const mote_family_info *const families[] = {
 };
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
-const mote_family_info *mote_family_get(mote_family family) { return (unsigned)family < N_FAMILIES ? families[family] : NULL; }
+const mote_family_info *mote_family_get(mote_family family) {
+    return (unsigned)family < N_FAMILIES ? families[family] : NULL;
+}
 
 const char *mote_family_name(mote_family family) {
     const mote_family_info *info = mote_family_get(family);
@@ -36,7 +38,8 @@ mote_status mote_config_complete(mote_config *c, mote_error *error) {
     if (c->dim > MOTE_MOST_DIM) return mote_fail(error, MOTE_USAGE, "the width %d is over %d", c->dim, MOTE_MOST_DIM);
     if (c->layers <= 0) c->layers = 4;
     if (c->context <= 0) c->context = 256;
-    if (c->heads <= 0) c->heads = c->head_dim > 0 ? (c->dim / c->head_dim > 0 ? c->dim / c->head_dim : 1) : default_heads(c->dim);
+    if (c->heads <= 0)
+        c->heads = c->head_dim > 0 ? (c->dim / c->head_dim > 0 ? c->dim / c->head_dim : 1) : default_heads(c->dim);
     if (c->kv_heads <= 0) c->kv_heads = c->heads;
     if (c->head_dim <= 0) {
         if (c->dim % c->heads)
@@ -74,7 +77,8 @@ mote_status mote_config_check(const mote_config *c, mote_error *error) {
         if (status != MOTE_OK) return status;
     }
     if (c->heads % c->kv_heads)
-        return mote_fail(error, MOTE_USAGE, "the %d heads cannot share %d key-value heads evenly", c->heads, c->kv_heads);
+        return mote_fail(error, MOTE_USAGE, "the %d heads cannot share %d key-value heads evenly", c->heads,
+                         c->kv_heads);
     if ((int64_t)c->heads * c->head_dim > MOTE_MOST_DIM)
         return mote_fail(error, MOTE_USAGE, "%d heads of %d columns are over %d", c->heads, c->head_dim, MOTE_MOST_DIM);
     if (!(c->norm_epsilon > 0 && c->norm_epsilon < 1))

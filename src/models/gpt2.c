@@ -13,10 +13,11 @@ static void complete(mote_config *c) {
 
 static mote_status check(const mote_config *c, mote_error *error) {
     if (c->kv_heads != c->heads)
-        return mote_fail(error, MOTE_USAGE, "the gpt2 family has as many key-value heads (%d) as heads (%d)", c->kv_heads, c->heads);
+        return mote_fail(error, MOTE_USAGE, "the gpt2 family has as many key-value heads (%d) as heads (%d)",
+                         c->kv_heads, c->heads);
     if (c->heads * c->head_dim != c->dim)
-        return mote_fail(error, MOTE_USAGE, "the gpt2 family needs heads x head size = width, not %d x %d = %d", c->heads,
-                         c->head_dim, c->dim);
+        return mote_fail(error, MOTE_USAGE, "the gpt2 family needs heads x head size = width, not %d x %d = %d",
+                         c->heads, c->head_dim, c->dim);
     if (c->qk_norm) return mote_fail(error, MOTE_USAGE, "the gpt2 family has no query and key norms");
     return MOTE_OK;
 }
@@ -34,7 +35,8 @@ static layer_weights declare(const mote_config *c, mote_builder *b, int layer) {
     return w;
 }
 
-static mote_tensor_id add_layer(const mote_config *c, float dropout, mote_builder *b, const layer_weights *w, mote_tensor_id x) {
+static mote_tensor_id add_layer(const mote_config *c, float dropout, mote_builder *b, const layer_weights *w,
+                                mote_tensor_id x) {
     mote_tensor_id n = mote_block_norm(b, x, w->attention_norm, c->norm_epsilon, c->dim, true, "attn_norm");
     mote_tensor_id qkv = mote_block_linear(b, n, w->qkv, MOTE_NONE, "qkv");
     mote_tensor_id y = mote_block_attention(b, c, qkv, qkv, qkv, 0, c->dim, 2 * c->dim);
@@ -52,7 +54,8 @@ static void build(const mote_config *c, float dropout, mote_builder *b) {
     mote_tensor_id positions = mote_builder_weight(b, c->context, c->dim, table, false, "position_embd.weight");
     for (int i = 0; i < c->layers; i++) w[i] = declare(c, b, i);
     mote_weights norm = mote_block_gain(b, c->dim, c->bias, "output_norm", -1);
-    mote_tensor_id output = c->tied ? embedding : mote_builder_weight(b, c->vocab, c->dim, table, false, "output.weight");
+    mote_tensor_id output =
+        c->tied ? embedding : mote_builder_weight(b, c->vocab, c->dim, table, false, "output.weight");
     mote_tensor_id x = mote_block_embedding(b, embedding, positions, c->dim);
     if (dropout > 0) x = mote_block_dropout(b, x, MOTE_NONE, dropout, "embedding.dropout");
     for (b->layer = 0; b->layer < c->layers; b->layer++) x = add_layer(c, dropout, b, &w[b->layer], x);

@@ -1,5 +1,5 @@
-/* Llama-like: RMSNorm, rotary positions, grouped queries, SwiGLU (Touvron et al. 2023). With qk_norm it is Qwen3's block:
- * RMSNorm on each head of q and k, and rotary pairs in halves, as files of that architecture have them. */
+/* Llama-like: RMSNorm, rotary positions, grouped queries, SwiGLU (Touvron et al. 2023). With qk_norm it is Qwen3's
+ * block: RMSNorm on each head of q and k, and rotary pairs in halves, as files of that architecture have them. */
 #include <math.h>
 
 #include "models/blocks.h"
@@ -13,7 +13,8 @@ static void complete(mote_config *c) {
 }
 
 static mote_status check(const mote_config *c, mote_error *error) {
-    if (c->head_dim % 2) return mote_fail(error, MOTE_USAGE, "the head size %d must be even for rotary positions", c->head_dim);
+    if (c->head_dim % 2)
+        return mote_fail(error, MOTE_USAGE, "the head size %d must be even for rotary positions", c->head_dim);
     return MOTE_OK;
 }
 
@@ -40,7 +41,8 @@ static layer_weights declare(const mote_config *c, mote_builder *b, int layer) {
     return w;
 }
 
-static mote_tensor_id add_layer(const mote_config *c, float dropout, mote_builder *b, const layer_weights *w, mote_tensor_id x) {
+static mote_tensor_id add_layer(const mote_config *c, float dropout, mote_builder *b, const layer_weights *w,
+                                mote_tensor_id x) {
     mote_tensor_id n = mote_block_norm(b, x, w->attention_norm, c->norm_epsilon, c->dim, false, "attn_norm");
     mote_tensor_id q = mote_block_linear(b, n, w->q, MOTE_NONE, "q");
     mote_tensor_id k = mote_block_linear(b, n, w->k, MOTE_NONE, "k");
@@ -66,7 +68,8 @@ static void build(const mote_config *c, float dropout, mote_builder *b) {
     mote_tensor_id embedding = mote_builder_weight(b, c->vocab, c->dim, table, false, "token_embd.weight");
     for (int i = 0; i < c->layers; i++) w[i] = declare(c, b, i);
     mote_weights norm = mote_block_gain(b, c->dim, false, "output_norm", -1);
-    mote_tensor_id output = c->tied ? embedding : mote_builder_weight(b, c->vocab, c->dim, table, false, "output.weight");
+    mote_tensor_id output =
+        c->tied ? embedding : mote_builder_weight(b, c->vocab, c->dim, table, false, "output.weight");
     mote_tensor_id x = mote_block_embedding(b, embedding, MOTE_NONE, c->dim);
     if (dropout > 0) x = mote_block_dropout(b, x, MOTE_NONE, dropout, "embedding.dropout");
     for (b->layer = 0; b->layer < c->layers; b->layer++) x = add_layer(c, dropout, b, &w[b->layer], x);

@@ -6,7 +6,8 @@
 #include "ops/ops.h"
 #include "text/tokenizer.h"
 
-mote_status mote_program_build_training(const mote_config *config, float dropout, mote_program **program, mote_error *error) {
+mote_status mote_program_build_training(const mote_config *config, float dropout, mote_program **program,
+                                        mote_error *error) {
     *program = NULL;
     mote_status status = mote_config_check(config, error);
     if (status != MOTE_OK) return status;
@@ -37,7 +38,8 @@ static mote_status own_weights(mote_model *m, mote_error *error) {
     for (int i = 0; i < p->n_tensors; i++) {
         size_t bytes, rows = (size_t)p->tensors[i].rows;
         if (p->tensors[i].role != MOTE_ROLE_WEIGHT) continue;
-        if (!mote_multiply(rows * sizeof(mote_real), (size_t)p->tensors[i].cols, &bytes) || !mote_add(total, bytes + 64, &total))
+        if (!mote_multiply(rows * sizeof(mote_real), (size_t)p->tensors[i].cols, &bytes) ||
+            !mote_add(total, bytes + 64, &total))
             return mote_fail_memory(error, "the weights of this model", SIZE_MAX);
     }
     char *at = m->arena = mote_allocate_zero(1, total);
@@ -69,13 +71,14 @@ done:
     return status;
 }
 
-mote_status mote_model_create(const mote_config *config, const mote_tokenizer *tokenizer, uint64_t seed, mote_model **model,
-                              mote_error *error) {
+mote_status mote_model_create(const mote_config *config, const mote_tokenizer *tokenizer, uint64_t seed,
+                              mote_model **model, mote_error *error) {
     mote_config c = *config;
     *model = NULL;
     if (tokenizer && c.vocab <= 0) c.vocab = mote_tokenizer_vocab(tokenizer);
     if (tokenizer && c.vocab != mote_tokenizer_vocab(tokenizer))
-        return mote_fail(error, MOTE_USAGE, "the vocabulary %d is not the tokenizer's %d", c.vocab, mote_tokenizer_vocab(tokenizer));
+        return mote_fail(error, MOTE_USAGE, "the vocabulary %d is not the tokenizer's %d", c.vocab,
+                         mote_tokenizer_vocab(tokenizer));
     mote_model *m;
     mote_status status = mote_model_allocate(&c, true, &m, error);
     if (status != MOTE_OK) return status;
@@ -87,7 +90,8 @@ mote_status mote_model_create(const mote_config *config, const mote_tokenizer *t
         mote_real *w = m->weight[i];
         size_t values = (size_t)t->rows * (size_t)t->cols;
         for (size_t j = 0; j < values; j++)
-            w[j] = (mote_real)(t->start.mean + (t->start.deviation > 0 ? t->start.deviation * mote_random_normal(&random) : 0));
+            w[j] = (mote_real)(t->start.mean +
+                               (t->start.deviation > 0 ? t->start.deviation * mote_random_normal(&random) : 0));
     }
     if (tokenizer) status = mote_tokenizer_copy(tokenizer, &m->tokenizer, error);
     if (status == MOTE_OK) *model = m;
@@ -141,7 +145,8 @@ mote_status mote_model_pack(mote_model *m, mote_error *error) {
         const mote_op *op = &m->program->ops[i];
         if (op->kind == MOTE_OP_LINEAR || op->kind == MOTE_OP_HEAD) status = pack_matrix(m, op->in[1], error);
         if (op->kind == MOTE_OP_LINEAR && status == MOTE_OK) status = convert_vector(m, op->in[2], error);
-        for (int j = 1; j < 3 && op->kind == MOTE_OP_NORM && status == MOTE_OK; j++) status = convert_vector(m, op->in[j], error);
+        for (int j = 1; j < 3 && op->kind == MOTE_OP_NORM && status == MOTE_OK; j++)
+            status = convert_vector(m, op->in[j], error);
     }
     return status;
 }

@@ -13,7 +13,8 @@ struct mote_model {
     void *arena;    /* memory the weights lie in when they are the model's own; NULL: in `map` */
     mote_map map;
     mote_tokenizer *tokenizer; /* owned; NULL: none */
-    char *tokenizer_problem;   /* owned; why the tokenizer of a file of others is not used; NULL: it is, or there is none */
+    char *
+        tokenizer_problem; /* owned; why the tokenizer of a file of others is not used; NULL: it is, or there is none */
     char *name;                /* general.name; NULL: none */
 };
 
@@ -27,13 +28,15 @@ typedef struct {
 extern const mote_family_info mote_family_llama, mote_family_gpt2;
 const mote_family_info *mote_family_get(mote_family family);
 
-mote_status mote_config_check(const mote_config *config, mote_error *error); /* ranges and divisibility, overflow-safe */
+mote_status mote_config_check(const mote_config *config,
+                              mote_error *error); /* ranges and divisibility, overflow-safe */
 mote_status mote_program_build(const mote_config *config, mote_program **program, mote_error *error);
 /* With dropout ops where dropout > 0. Its weights have the ids of the plain program's. */
-mote_status mote_program_build_training(const mote_config *config, float dropout, mote_program **program, mote_error *error);
+mote_status mote_program_build_training(const mote_config *config, float dropout, mote_program **program,
+                                        mote_error *error);
 
-/* A model with its program and, if `own`, zeroed f32 weights in one arena; without, weight[] is NULL for the caller to set.
- * The config is completed and checked. */
+/* A model with its program and, if `own`, zeroed f32 weights in one arena; without, weight[] is NULL for the caller to
+ * set. The config is completed and checked. */
 mote_status mote_model_allocate(const mote_config *config, bool own, mote_model **model, mote_error *error);
 /* Packs the weights of linear and head ops into panels where that is not done; called by sessions and trainers. */
 mote_status mote_model_pack(mote_model *model, mote_error *error);

@@ -2,8 +2,8 @@
 #include "ops/ops.h"
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
-    bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0 && (unsigned)op->as.activate.function < MOTE_N_ACTIVATIONS &&
-              op->in[0] != op->in[1];
+    bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0 &&
+              (unsigned)op->as.activate.function < MOTE_N_ACTIVATIONS && op->in[0] != op->in[1];
     if (ok) {
         int cols = p->tensors[op->in[0]].cols;
         ok = p->tensors[op->out[0]].cols == cols &&

@@ -1,8 +1,9 @@
 /* Causal attention with grouped queries (Vaswani et al. 2017; Ainslie et al. 2023), optionally in a sliding window.
  *
- * Keys and values first go to the state: keys in panels of 16 positions [position / 16][head_dim][16], values in rows of whole
- * panels, each (slot, kv head) by itself. So scores and their weighted sum are plain products, and a query sums over the
- * keys in ascending order whether it comes alone or in a tile. Training uses the state for one op at a time. */
+ * Keys and values first go to the state: keys in panels of 16 positions [position / 16][head_dim][16], values in rows
+ * of whole panels, each (slot, kv head) by itself. So scores and their weighted sum are plain products, and a query
+ * sums over the keys in ascending order whether it comes alone or in a tile. Training uses the state for one op at a
+ * time. */
 #include "ops/attention.h"
 
 enum { QUERIES = 48 }; /* rows of a tile of queries: four tiles of the 12-row micro-kernel */
@@ -31,7 +32,8 @@ mote_real *mote_attention_keys(const mote_exec *x, const mote_op *op, int slot, 
 
 mote_real *mote_attention_values(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
     size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
-    return x->value[op->in[4]] + at * (size_t)x->state_context * (size_t)mote_attention_value_width(op->as.attention.head_dim);
+    return x->value[op->in[4]] +
+           at * (size_t)x->state_context * (size_t)mote_attention_value_width(op->as.attention.head_dim);
 }
 
 /* Copies the rows of one sequence and kv head to the state. */
@@ -57,8 +59,8 @@ static inline int first_key(const mote_op *op, int position) {
 }
 
 /* Scores of a tile of queries against keys [k0, k1), k0 a multiple of MOTE_PANEL, into scores [rows, width]. */
-static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows, const mote_real *keys, int k0, int k1, int n,
-                  mote_real *scores, int width) {
+static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows, const mote_real *keys, int k0, int k1,
+                  int n, mote_real *scores, int width) {
     mote_gemm g = {
         .rows = rows,
         .columns = k1 - k0,
@@ -75,7 +77,8 @@ static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows
     x->kernels->gemm[MOTE_TYPE_F32](&g);
 }
 
-/* A tile of queries of one head, or one query of several heads that share their keys: rows of one product either way. */
+/* A tile of queries of one head, or one query of several heads that share their keys: rows of one product either way.
+ */
 typedef struct {
     int begin, end;      /* rows of the batch */
     int head, n_heads;   /* n_heads > 1 only for one query */
@@ -86,7 +89,8 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
     int first = (x->private_state ? 0 : s->position) - s->begin; /* position of batch row r: first + r */
     int k1 = first + t.end, k0 = first_key(op, first + t.begin) / MOTE_PANEL * MOTE_PANEL, width = k1 - k0;
     int rows = (t.end - t.begin) * t.n_heads, value_width = mote_attention_value_width(n);
-    size_t q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])), y_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->out[0]));
+    size_t q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])),
+           y_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->out[0]));
     score(x, mote_value(x, op->in[0], t.begin) + op->as.attention.q_column + t.head * n, q_row, rows,
           mote_attention_keys(x, op, s->slot, kv_head), k0, k1, n, scores, width);
     for (int r = 0; r < rows; r++) {
@@ -152,8 +156,8 @@ typedef struct {
 } backward_part;
 
 /* out[rows, n] (+)= a^T b over `depth` rows, or a b. */
-static void product(const mote_exec *x, int rows, int columns, int depth, const mote_real *a, size_t a_row, size_t a_depth,
-                    const mote_real *b, size_t b_row, mote_real *c, size_t c_row, bool add) {
+static void product(const mote_exec *x, int rows, int columns, int depth, const mote_real *a, size_t a_row,
+                    size_t a_depth, const mote_real *b, size_t b_row, mote_real *c, size_t c_row, bool add) {
     mote_gemm g = {
         .rows = rows, .columns = columns, .depth = depth, .a = a, .a_row = a_row, .a_depth = a_depth, .b = b,
         .b_panel = MOTE_PANEL, .b_depth = b_row, .c = c, .c_row = c_row, .start = add ? c : NULL, .start_row = c_row,
@@ -170,7 +174,8 @@ static void backward_tile(const backward_part *b, int head, int begin, int end) 
     size_t q_row = (size_t)mote_cols(x, op->in[0]), y_row = (size_t)mote_cols(x, op->out[0]);
     const mote_real *q = mote_value(x, op->in[0], begin) + op->as.attention.q_column + head * n;
     mote_real *dq = mote_gradient(x, op->in[0], begin) + op->as.attention.q_column + head * n;
-    const mote_real *y = mote_value(x, op->out[0], begin) + head * n, *dy = mote_gradient(x, op->out[0], begin) + head * n;
+    const mote_real *y = mote_value(x, op->out[0], begin) + head * n,
+                    *dy = mote_gradient(x, op->out[0], begin) + head * n;
     score(x, q, q_row, rows, b->keys, k0, k1, n, b->p, width);
     score(x, dy, y_row, rows, b->values, k0, k1, n, b->ds, width);
     for (int r = 0; r < rows; r++) {
@@ -178,7 +183,8 @@ static void backward_tile(const backward_part *b, int head, int begin, int end) 
         int position = begin + r - offset, low = first_key(op, position) - k0, high = position + 1 - k0;
         size_t before = (size_t)low * sizeof *p, after = (size_t)(width - high) * sizeof *p;
         mote_real delta = (mote_real)x->kernels->dot(dy + (size_t)r * y_row, y + (size_t)r * y_row, (size_t)n);
-        x->kernels->softmax_again(p + low, high - low, op->as.attention.scale, mote_value(x, op->out[1], begin + r)[head]);
+        x->kernels->softmax_again(p + low, high - low, op->as.attention.scale,
+                                  mote_value(x, op->out[1], begin + r)[head]);
         x->kernels->softmax_backward(p + low, ds + low, high - low, op->as.attention.scale, delta);
         memset(p, 0, before);
         memset(ds, 0, before);
@@ -191,8 +197,10 @@ static void backward_tile(const backward_part *b, int head, int begin, int end) 
 }
 
 /* One (sequence, kv head): all its heads and tiles in order, so that dk and dv sum in one order. */
-static void backward_one(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head, mote_real *scratch) {
-    int n = op->as.attention.head_dim, length = s->end - s->begin, group = op->as.attention.heads / op->as.attention.kv_heads;
+static void backward_one(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head,
+                         mote_real *scratch) {
+    int n = op->as.attention.head_dim, length = s->end - s->begin,
+        group = op->as.attention.heads / op->as.attention.kv_heads;
     int k_column = op->as.attention.k_column + kv_head * n, v_column = op->as.attention.v_column + kv_head * n;
     size_t packed = mote_packed_values(length, n);
     backward_part b = {
@@ -242,9 +250,13 @@ static void example(mote_builder *b, int example) {
     b->program->context = 64;
     mote_tensor_id q, k, v;
     if (fused) q = k = v = mote_builder_input(b, (heads + 2 * kv_heads) * n, "qkv");
-    else q = mote_builder_input(b, heads * n, "q"), k = mote_builder_input(b, kv_heads * n, "k"), v = mote_builder_input(b, kv_heads * n, "v");
-    mote_tensor_id keys = mote_builder_state(b, kv_heads * n, "keys"), values = mote_builder_state(b, kv_heads * mote_attention_value_width(n), "values");
-    mote_tensor_id y = mote_builder_activation(b, heads * n, "y"), log_sums = mote_builder_activation(b, heads, "log_sums");
+    else
+        q = mote_builder_input(b, heads * n, "q"), k = mote_builder_input(b, kv_heads * n, "k"),
+        v = mote_builder_input(b, kv_heads * n, "v");
+    mote_tensor_id keys = mote_builder_state(b, kv_heads * n, "keys"),
+                   values = mote_builder_state(b, kv_heads * mote_attention_value_width(n), "values");
+    mote_tensor_id y = mote_builder_activation(b, heads * n, "y"),
+                   log_sums = mote_builder_activation(b, heads, "log_sums");
     mote_op *op = mote_builder_op(b, MOTE_OP_ATTENTION);
     op->in[0] = q;
     op->in[1] = k;

@@ -1,5 +1,5 @@
-/* y = residual + mask x / (1 - p), in training; y = residual + x otherwise. The mask is a hash of (micro-batch, op, element):
- * backward makes it again, and no order of threads can change it. */
+/* y = residual + mask x / (1 - p), in training; y = residual + x otherwise. The mask is a hash of (micro-batch, op,
+ * element): backward makes it again, and no order of threads can change it. */
 #include <string.h>
 
 #include "base/random.h"
@@ -17,7 +17,8 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
 }
 
 /* y (+)= mask x / (1 - p); a hash of 64 bits decides for two elements. */
-static void mask_row(const mote_exec *x, const mote_op *op, int row, const mote_real *in, mote_real *y, int n, bool add) {
+static void mask_row(const mote_exec *x, const mote_op *op, int row, const mote_real *in, mote_real *y, int n,
+                     bool add) {
     uint32_t threshold = (uint32_t)((double)op->as.dropout.probability * 4294967296.0);
     mote_real keep = 1 / (1 - (mote_real)op->as.dropout.probability);
     uint64_t base = mote_hash64(x->dropout_seed ^ mote_hash64((uint64_t)(op - x->program->ops) << 32 | (uint32_t)row));

@@ -10,7 +10,8 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     if (ok) {
         int cols = p->tensors[op->out[0]].cols;
         ok = p->tensors[op->in[0]].cols == cols && p->tensors[op->in[0]].rows >= p->vocab;
-        if (op->in[1] != MOTE_NONE) ok = ok && mote_is_weight(p, op->in[1], -1, cols) && p->tensors[op->in[1]].rows >= p->context;
+        if (op->in[1] != MOTE_NONE)
+            ok = ok && mote_is_weight(p, op->in[1], -1, cols) && p->tensors[op->in[1]].rows >= p->context;
     }
     return mote_op_expect(p, op, ok, "tables must be [vocabulary, width] and [context, width]", error);
 }
@@ -117,6 +118,14 @@ static void example(mote_builder *b, int n) {
 }
 
 const mote_op_info mote_op_embedding = {
-    .name = "embedding", .row_wise = true, .check = check, .forward = forward, .backward = backward,
-    .weight_parts = weight_parts, .backward_weights = backward_weights, .cost = cost, .n_examples = 2, .example = example,
+    .name = "embedding",
+    .row_wise = true,
+    .check = check,
+    .forward = forward,
+    .backward = backward,
+    .weight_parts = weight_parts,
+    .backward_weights = backward_weights,
+    .cost = cost,
+    .n_examples = 2,
+    .example = example,
 };

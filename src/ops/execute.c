@@ -1,6 +1,7 @@
-/* Runs a program: every thread walks the list and takes its share. A group of row-wise ops is done tile by tile, one tile
- * through the whole group by one thread, so that what passes between the ops stays in its cache. With fewer rows than
- * threads could share, the threads split the columns of the products instead. The results are the same bits either way. */
+/* Runs a program: every thread walks the list and takes its share. A group of row-wise ops is done tile by tile, one
+ * tile through the whole group by one thread, so that what passes between the ops stays in its cache. With fewer rows
+ * than threads could share, the threads split the columns of the products instead. The results are the same bits either
+ * way. */
 #include <math.h>
 #include <string.h>
 
@@ -124,7 +125,8 @@ void mote_exec_backward(mote_exec *x) { run(x, backward_task); }
 void mote_exec_zero_gradients(mote_exec *x) {
     for (int i = 0; i < x->program->n_tensors; i++) {
         const mote_tensor *t = &x->program->tensors[i];
-        if (t->role == MOTE_ROLE_WEIGHT) memset(x->gradient[i], 0, (size_t)t->rows * (size_t)t->cols * sizeof(mote_real));
+        if (t->role == MOTE_ROLE_WEIGHT)
+            memset(x->gradient[i], 0, (size_t)t->rows * (size_t)t->cols * sizeof(mote_real));
     }
 }
 
@@ -253,10 +255,11 @@ static void lay_rest(mote_exec *x, layout *l, const mote_exec_options *options, 
 }
 
 /* Refuses sizes whose products do not fit before any are computed without checks. */
-static mote_status check_sizes(const mote_program *program, const mote_exec_options *o, int threads, mote_error *error) {
+static mote_status check_sizes(const mote_program *program, const mote_exec_options *o, int threads,
+                               mote_error *error) {
     if (o->max_rows < 1 || o->max_sequences < 1 || o->slots < 1 || o->context < 1 || o->max_wanted < 0 || threads < 1)
-        return mote_fail(error, MOTE_USAGE, "rows %d, sequences %d, slots %d and context %d must be at least 1", o->max_rows,
-                         o->max_sequences, o->slots, o->context);
+        return mote_fail(error, MOTE_USAGE, "rows %d, sequences %d, slots %d and context %d must be at least 1",
+                         o->max_rows, o->max_sequences, o->slots, o->context);
     size_t sum = 0, context = (size_t)o->context + MOTE_PANEL;
     for (int i = 0; i < program->n_tensors; i++) {
         const mote_tensor *t = &program->tensors[i];

@@ -1,6 +1,6 @@
 /* The output head. Inference: logits = x W^T of the wanted rows. With targets: the cross-entropy of each row and, in
- * training, its gradient at once, for chunk_rows rows at a time, so that the logits of a batch are never whole in memory.
- * In training this runs in backward: forward does nothing. */
+ * training, its gradient at once, for chunk_rows rows at a time, so that the logits of a batch are never whole in
+ * memory. In training this runs in backward: forward does nothing. */
 #include <string.h>
 
 #include "ops/ops.h"
@@ -17,8 +17,8 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
 }
 
 /* c [rows, columns from `first` on] = rows of x times the weight. */
-static void logits_of(const mote_exec *x, const mote_op *op, const mote_real *rows_of_x, int rows, int first, int columns,
-                      mote_real *c) {
+static void logits_of(const mote_exec *x, const mote_op *op, const mote_real *rows_of_x, int rows, int first,
+                      int columns, mote_real *c) {
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
     int depth = weight->cols;
     mote_gemm g = {
@@ -44,7 +44,8 @@ static void infer(const mote_exec *x, const mote_op *op, mote_worker *w) {
         for (int i = 0; i < x->n_wanted;) { /* wanted rows that stand together go together */
             int n = 1;
             while (i + n < x->n_wanted && x->wanted[i + n] == x->wanted[i] + n) n++;
-            logits_of(x, op, mote_value(x, op->in[0], x->wanted[i]), n, first, columns, x->logits + (size_t)i * (size_t)vocab);
+            logits_of(x, op, mote_value(x, op->in[0], x->wanted[i]), n, first, columns,
+                      x->logits + (size_t)i * (size_t)vocab);
             i += n;
         }
     }
@@ -62,7 +63,8 @@ static void lose(const mote_exec *x, const mote_op *op, int chunk, int begin, in
         x->row_loss[r] = 0;
         x->row_correct[r] = false;
         if (x->target[r] >= 0)
-            x->row_loss[r] = x->kernels->cross_entropy(row, weight->rows, x->target[r], x->gradient_scale, x->training, &x->row_correct[r]);
+            x->row_loss[r] = x->kernels->cross_entropy(row, weight->rows, x->target[r], x->gradient_scale, x->training,
+                                                       &x->row_correct[r]);
         else if (x->training)
             memset(row, 0, vocab * sizeof *row);
     }
@@ -136,7 +138,8 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
     (void)position;
     const mote_tensor *weight = mote_tensor_of(p, op->in[1]);
     return (mote_cost){.flops = 2.0 * weight->rows * weight->cols,
-                       .weight_bytes = (double)weight->rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols)};
+                       .weight_bytes =
+                           (double)weight->rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols)};
 }
 
 static void example(mote_builder *b, int n) {

@@ -106,7 +106,8 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
     double rows = weight->rows;
     mote_cost c = {0};
     c.flops = 2 * rows * weight->cols + (op->in[2] == MOTE_NONE ? 0 : rows) + (op->in[3] == MOTE_NONE ? 0 : rows);
-    c.weight_bytes = rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols) + (op->in[2] == MOTE_NONE ? 0 : 4 * rows);
+    c.weight_bytes =
+        rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols) + (op->in[2] == MOTE_NONE ? 0 : 4 * rows);
     return c;
 }
 

@@ -1,5 +1,5 @@
-/* RMSNorm (Zhang, Sennrich 2019) and LayerNorm (Ba, Kiros, Hinton 2016), over the whole row or over groups of columns (the
- * heads of q and k). statistics hold (mean, 1/deviation) for each group: for RMSNorm (0, 1/rms). */
+/* RMSNorm (Zhang, Sennrich 2019) and LayerNorm (Ba, Kiros, Hinton 2016), over the whole row or over groups of columns
+ * (the heads of q and k). statistics hold (mean, 1/deviation) for each group: for RMSNorm (0, 1/rms). */
 #include "ops/ops.h"
 
 enum { WIDTH_PART = 64 };
@@ -8,8 +8,9 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0 && op->out[1] >= 0 && op->as.norm.group > 0;
     if (ok) {
         int cols = p->tensors[op->in[0]].cols, group = op->as.norm.group;
-        ok = p->tensors[op->out[0]].cols == cols && cols % group == 0 && p->tensors[op->out[1]].cols == 2 * (cols / group) &&
-             mote_is_weight(p, op->in[1], 1, group) && (op->in[2] == MOTE_NONE || mote_is_weight(p, op->in[2], 1, group)) &&
+        ok = p->tensors[op->out[0]].cols == cols && cols % group == 0 &&
+             p->tensors[op->out[1]].cols == 2 * (cols / group) && mote_is_weight(p, op->in[1], 1, group) &&
+             (op->in[2] == MOTE_NONE || mote_is_weight(p, op->in[2], 1, group)) &&
              (op->as.norm.center || op->in[2] == MOTE_NONE);
     }
     return mote_op_expect(p, op, ok, "x, y, gain, bias and statistics do not fit each other", error);

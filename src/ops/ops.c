@@ -15,7 +15,8 @@ static const char *tensor_name(const mote_program *program, mote_tensor_id id) {
     return id >= 0 && id < program->n_tensors ? program->tensors[id].name : "nothing";
 }
 
-mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what, mote_error *error) {
+mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what,
+                           mote_error *error) {
     if (condition) return MOTE_OK;
     return mote_fail(error, MOTE_USAGE, "op '%s' that writes '%s': %s", table[op->kind]->name,
                      tensor_name(program, op->out[0]), what);
@@ -37,7 +38,8 @@ static mote_status check_order(const mote_program *program, const mote_op *op, b
     for (int i = 0; i < MOTE_OP_INPUTS; i++) {
         mote_tensor_id id = op->in[i];
         if (id == MOTE_NONE) continue;
-        if (id < 0 || id >= program->n_tensors) return mote_op_expect(program, op, false, "an input id is out of range", error);
+        if (id < 0 || id >= program->n_tensors)
+            return mote_op_expect(program, op, false, "an input id is out of range", error);
         if (program->tensors[id].role == MOTE_ROLE_ACTIVATION && !written[id])
             return mote_op_expect(program, op, false, "an input is read before it is written", error);
     }
@@ -58,7 +60,8 @@ mote_status mote_program_check(const mote_program *program, mote_error *error) {
         size_t values;
         if (t->cols < 1 || (t->rows < 1 && t->rows != MOTE_PER_TOKEN) ||
             !mote_multiply((size_t)(t->rows < 1 ? 1 : t->rows), (size_t)t->cols * 16, &values))
-            return mote_fail(error, MOTE_USAGE, "tensor '%s' has the impossible shape %d x %d", t->name, t->rows, t->cols);
+            return mote_fail(error, MOTE_USAGE, "tensor '%s' has the impossible shape %d x %d", t->name, t->rows,
+                             t->cols);
     }
     bool *written = mote_allocate_zero((size_t)program->n_tensors + 1, sizeof *written);
     if (!written) return mote_fail_memory(error, "checking a program", (size_t)program->n_tensors);

@@ -1,6 +1,6 @@
-/* Ops: one file each, one row each in the op table (ops.c). An op is row-wise (each row of its outputs needs only the same
- * row of its inputs: it is run on a tile of rows by one thread, a whole group of ops at a time) or collective (all threads
- * come together and share its parts out among themselves: attention, head). */
+/* Ops: one file each, one row each in the op table (ops.c). An op is row-wise (each row of its outputs needs only the
+ * same row of its inputs: it is run on a tile of rows by one thread, a whole group of ops at a time) or collective (all
+ * threads come together and share its parts out among themselves: attention, head). */
 #ifndef MOTE_OPS_OPS_H
 #define MOTE_OPS_OPS_H
 
@@ -97,11 +97,13 @@ typedef struct {
     mote_cost (*cost)(const mote_program *program, const mote_op *op, int position); /* of one token there */
     size_t (*scratch)(const mote_exec *x, const mote_op *op); /* values for each thread; NULL: none */
     int n_examples;
-    void (*example)(mote_builder *b, int example); /* small programs around the op: its gradient checks, its self-test */
+    void (*example)(mote_builder *b,
+                    int example); /* small programs around the op: its gradient checks, its self-test */
 } mote_op_info;
 
 const mote_op_info *mote_op_get(mote_op_kind kind);
-mote_status mote_program_check(const mote_program *program, mote_error *error); /* every op's check, single assignment, order */
+mote_status mote_program_check(const mote_program *program,
+                               mote_error *error); /* every op's check, single assignment, order */
 mote_cost mote_program_cost(const mote_program *program, int position);
 
 #define X(upper, lower) extern const mote_op_info mote_op_##lower;
@@ -109,7 +111,9 @@ MOTE_OP_LIST(X)
 #undef X
 
 /* ---- shared by op files */
-static inline const mote_tensor *mote_tensor_of(const mote_program *program, mote_tensor_id id) { return &program->tensors[id]; }
+static inline const mote_tensor *mote_tensor_of(const mote_program *program, mote_tensor_id id) {
+    return &program->tensors[id];
+}
 static inline int mote_cols(const mote_exec *x, mote_tensor_id id) { return x->program->tensors[id].cols; }
 static inline mote_real *mote_value(const mote_exec *x, mote_tensor_id id, int row) {
     return x->value[id] + (size_t)row * (size_t)x->program->tensors[id].cols;
@@ -121,18 +125,21 @@ static inline mote_real *mote_gradient(const mote_exec *x, mote_tensor_id id, in
 static inline const mote_real *mote_vector(const mote_exec *x, mote_tensor_id id) {
     return id == MOTE_NONE ? NULL : x->packed[id] ? x->packed[id] : x->weight[id];
 }
-/* Bytes of the panels of the first n (a multiple of MOTE_PANEL, or all) outputs of a packed weight; f32 is mote_real. */
+/* Bytes of the panels of the first n (a multiple of MOTE_PANEL, or all) outputs of a packed weight; f32 is mote_real.
+ */
 static inline size_t mote_packed_bytes(mote_type type, int n, int depth) {
     size_t value = type == MOTE_TYPE_F32 ? sizeof(mote_real) : (size_t)mote_type_get(type)->block_bytes;
     return mote_packed_values(n, depth) * value;
 }
 /* Check helpers: fill error with the op and tensor by name. */
-mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what, mote_error *error);
+mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what,
+                           mote_error *error);
 bool mote_is_activation(const mote_program *program, mote_tensor_id id); /* role ACTIVATION or INPUT */
 bool mote_is_weight(const mote_program *program, mote_tensor_id id, int rows, int cols); /* rows or cols -1: any */
 
 /* ---- planning and executing (ops/plan.c, ops/execute.c) */
-mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan, mote_error *error);
+mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan,
+                             mote_error *error);
 void mote_plan_deinit(mote_plan *plan);
 
 typedef struct {

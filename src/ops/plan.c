@@ -83,15 +83,16 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
     }
 }
 
-/* The op before the only reader of an in_place tensor's source wrote it: both can be one block when the source's value is
- * not needed after. root[id]: the tensor whose block id shares. */
+/* The op before the only reader of an in_place tensor's source wrote it: both can be one block when the source's value
+ * is not needed after. root[id]: the tensor whose block id shares. */
 static void share_in_place(const mote_program *program, block *life, int *root) {
     int n = program->n_tensors;
     for (int id = 0; id < n; id++) root[id] = id;
     for (int i = 0; i < program->n_ops; i++) {
         const mote_op *op = &program->ops[i];
         mote_tensor_id out = op->out[0], in = op->in[0];
-        if (out == MOTE_NONE || !program->tensors[out].in_place || program->tensors[in].role != MOTE_ROLE_ACTIVATION) continue;
+        if (out == MOTE_NONE || !program->tensors[out].in_place || program->tensors[in].role != MOTE_ROLE_ACTIVATION)
+            continue;
         if (program->tensors[in].cols != program->tensors[out].cols || life[in].end > life[out].begin) continue;
         root[out] = root[in];
         extend(&life[root[in]], life[out].end);
@@ -160,7 +161,8 @@ static mote_status place_all(const mote_program *program, int max_rows, bool tra
     return MOTE_OK;
 }
 
-mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan, mote_error *error) {
+mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan,
+                             mote_error *error) {
     size_t n = (size_t)program->n_tensors, n_ops = (size_t)program->n_ops;
     memset(plan, 0, sizeof *plan);
     block *life = mote_allocate_zero(2 * n + 1, sizeof *life);

@@ -2,8 +2,8 @@
 #include "ops/ops.h"
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
-    bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0 && op->as.rope.head_dim > 0 && op->as.rope.head_dim % 2 == 0 &&
-              op->as.rope.base > 0;
+    bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0 && op->as.rope.head_dim > 0 &&
+              op->as.rope.head_dim % 2 == 0 && op->as.rope.base > 0;
     if (ok) {
         int cols = p->tensors[op->in[0]].cols;
         ok = p->tensors[op->out[0]].cols == cols && cols % op->as.rope.head_dim == 0;
@@ -11,10 +11,12 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "the width must be whole heads of an even size", error);
 }
 
-static void rotate(const mote_exec *x, const mote_op *op, const mote_real *in, mote_real *out, int row, bool backward, bool add) {
+static void rotate(const mote_exec *x, const mote_op *op, const mote_real *in, mote_real *out, int row, bool backward,
+                   bool add) {
     int n = op->as.rope.head_dim, cols = mote_cols(x, op->in[0]);
     const mote_real *cosine_sine = x->rope[op - x->program->ops] + (size_t)x->position[row] * (size_t)n;
-    for (int i = 0; i < cols; i += n) x->kernels->rope(in + i, cosine_sine, n, op->as.rope.halves, backward, add, out + i);
+    for (int i = 0; i < cols; i += n)
+        x->kernels->rope(in + i, cosine_sine, n, op->as.rope.halves, backward, add, out + i);
 }
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {

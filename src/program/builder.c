@@ -1,5 +1,5 @@
-/* Builds a program step by step. A failed step is remembered and makes the later ones do nothing, so that the builders of
- * architectures read as a list of ops and check once, at the end. */
+/* Builds a program step by step. A failed step is remembered and makes the later ones do nothing, so that the builders
+ * of architectures read as a list of ops and check once, at the end. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +26,8 @@ void mote_builder_fail(mote_builder *b, mote_status status, const char *format, 
     b->status = mote_fail(&b->error, status, "%s", message);
 }
 
-static mote_tensor_id add_tensor(mote_builder *b, mote_role role, int rows, int cols, const char *format, va_list arguments) {
+static mote_tensor_id add_tensor(mote_builder *b, mote_role role, int rows, int cols, const char *format,
+                                 va_list arguments) {
     if (b->status != MOTE_OK) return 0;
     mote_program *p = b->program;
     if (p->n_tensors >= MOST_TENSORS) {
@@ -47,13 +48,15 @@ static mote_tensor_id add_tensor(mote_builder *b, mote_role role, int rows, int 
     t->cols = cols;
     int length = vsnprintf(t->name, sizeof t->name, format, arguments);
     if (length < 0 || length >= (int)sizeof t->name) {
-        mote_builder_fail(b, MOTE_USAGE, "the tensor name '%s...' is longer than %zu bytes", t->name, sizeof t->name - 1);
+        mote_builder_fail(b, MOTE_USAGE, "the tensor name '%s...' is longer than %zu bytes", t->name,
+                          sizeof t->name - 1);
         return 0;
     }
     return (mote_tensor_id)p->n_tensors++;
 }
 
-mote_tensor_id mote_builder_weight(mote_builder *b, int rows, int cols, mote_start start, bool matrix, const char *name, ...) {
+mote_tensor_id mote_builder_weight(mote_builder *b, int rows, int cols, mote_start start, bool matrix, const char *name,
+                                   ...) {
     va_list arguments;
     va_start(arguments, name);
     mote_tensor_id id = add_tensor(b, MOTE_ROLE_WEIGHT, rows, cols, name, arguments);

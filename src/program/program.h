@@ -1,5 +1,5 @@
-/* A model is a flat program: a list of tensors and a list of ops. It says what is computed, never how; executing, training,
- * planning, counting, printing and exporting are loops over it.
+/* A model is a flat program: a list of tensors and a list of ops. It says what is computed, never how; executing,
+ * training, planning, counting, printing and exporting are loops over it.
  *
  * Every activation is written by one op (single assignment) and has one row for each token of the batch. */
 #ifndef MOTE_PROGRAM_PROGRAM_H
@@ -59,14 +59,19 @@ typedef enum {
  *   attention  q k v, key state, value state               -> y, log sums
  *   activate   x [up]                                      -> f(x), or f(x) * up
  *   dropout    x [residual]                                -> residual + mask x / (1 - p)
- *   head       x weight                                    -> logits of the wanted rows, or the loss and its gradient */
+ *   head       x weight                                    -> logits of the wanted rows, or the loss and its gradient
+ */
 typedef struct {
     mote_op_kind kind;
     mote_tensor_id in[MOTE_OP_INPUTS], out[MOTE_OP_OUTPUTS];
     int16_t layer; /* -1: before or after the layers */
     union {
         struct { float scale; } embedding;
-        struct { float epsilon; int32_t group; bool center; } norm; /* group: columns normalised together; center: LayerNorm */
+        struct {
+            float epsilon;
+            int32_t group;
+            bool center;
+        } norm; /* group: columns normalised together; center: LayerNorm */
         struct { float base; int32_t head_dim; bool halves; } rope;
         struct { int32_t heads, kv_heads, head_dim, window, q_column, k_column, v_column; float scale; } attention;
         struct { int32_t function; } activate;
@@ -92,13 +97,18 @@ typedef struct {
 } mote_builder;
 
 void mote_builder_init(mote_builder *b);
-void mote_builder_fail(mote_builder *b, mote_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
-mote_tensor_id mote_builder_weight(mote_builder *b, int rows, int cols, mote_start start, bool matrix, const char *name, ...)
-    __attribute__((format(printf, 6, 7)));
-mote_tensor_id mote_builder_activation(mote_builder *b, int cols, const char *name, ...) __attribute__((format(printf, 3, 4)));
-mote_tensor_id mote_builder_state(mote_builder *b, int cols, const char *name, ...) __attribute__((format(printf, 3, 4)));
-mote_tensor_id mote_builder_input(mote_builder *b, int cols, const char *name, ...) __attribute__((format(printf, 3, 4)));
-mote_op *mote_builder_op(mote_builder *b, mote_op_kind kind); /* zeroed, ids MOTE_NONE; never NULL (a dummy after failure) */
+void mote_builder_fail(mote_builder *b, mote_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+mote_tensor_id mote_builder_weight(mote_builder *b, int rows, int cols, mote_start start, bool matrix, const char *name,
+                                   ...) __attribute__((format(printf, 6, 7)));
+mote_tensor_id mote_builder_activation(mote_builder *b, int cols, const char *name, ...)
+    __attribute__((format(printf, 3, 4)));
+mote_tensor_id mote_builder_state(mote_builder *b, int cols, const char *name, ...)
+    __attribute__((format(printf, 3, 4)));
+mote_tensor_id mote_builder_input(mote_builder *b, int cols, const char *name, ...)
+    __attribute__((format(printf, 3, 4)));
+mote_op *mote_builder_op(mote_builder *b,
+                         mote_op_kind kind); /* zeroed, ids MOTE_NONE; never NULL (a dummy after failure) */
 /* Hands the program over; the caller destroys it. */
 mote_status mote_builder_finish(mote_builder *b, mote_program **program, mote_error *error);
 void mote_program_destroy(mote_program *program);

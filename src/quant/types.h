@@ -1,4 +1,5 @@
-/* Weight types: one row each in a table, one file each for the arithmetic. The public enum (mote_type) indexes the table. */
+/* Weight types: one row each in a table, one file each for the arithmetic. The public enum (mote_type) indexes the
+ * table. */
 #ifndef MOTE_QUANT_TYPES_H
 #define MOTE_QUANT_TYPES_H
 
