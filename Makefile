@@ -19,9 +19,9 @@ OPT_tsan := -O1 -g
 OPT_double := -O2 -g
 OPT_fuzz := -O1 -g
 OPT_aarch64 := -O2 -g
-MODE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-MODE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all
-MODE_tsan := -fsanitize=thread
+MODE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -DMOTE_SANITIZED
+MODE_ubsan := -fsanitize=undefined -fno-sanitize-recover=all -DMOTE_SANITIZED
+MODE_tsan := -fsanitize=thread -DMOTE_SANITIZED
 MODE_double := -DMOTE_REAL_DOUBLE
 MODE_fuzz := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ifeq ($(OPT_$(VARIANT)),)

@@ -165,12 +165,14 @@ static bool check_gemm(check *c) {
     else g.a_row = 1, g.a_depth = rows + gap;
     if (draw(2)) g.b_panel = depth * MOTE_PANEL, g.b_depth = MOTE_PANEL;
     else g.b_panel = MOTE_PANEL, g.b_depth = columns + gap;
+    g.b_padded = g.b_depth == MOTE_PANEL && draw(2);
     g.c_row = columns + draw(3);
     g.start_row = columns + draw(3);
     /* Nothing lies behind the last element that exists. */
     size_t a_values = depth ? (rows - 1) * g.a_row + (depth - 1) * g.a_depth + 1 : 0;
     size_t b_values =
         depth ? (columns - 1) / MOTE_PANEL * g.b_panel + (depth - 1) * g.b_depth + (columns - 1) % MOTE_PANEL + 1 : 0;
+    if (g.b_padded && depth) b_values += MOTE_PANEL - 1 - (columns - 1) % MOTE_PANEL;
     size_t c_values = (rows - 1) * g.c_row + columns, start_values = (rows - 1) * g.start_row + columns;
     g.a = take_values(a_values);
     void *weights = take(b_values * weight_bytes(type));

@@ -68,8 +68,7 @@ static void pack_all(bench *b) {
         if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
         const mote_tensor *t = &b->program->tensors[op->in[1]];
         if (!b->packed[op->in[1]]) b->packed[op->in[1]] = mote_allocate(mote_packed_bytes(t->type, t->rows, t->cols));
-        mote_kernels_get()->pack[MOTE_TYPE_F32](b->weight[op->in[1]], (size_t)t->cols, t->rows, t->cols,
-                                                b->packed[op->in[1]]);
+        mote_exec_pack(b->x, op->in[1], 0, t->rows);
     }
 }
 

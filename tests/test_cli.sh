@@ -357,6 +357,9 @@ code "bench" 0 bench m.gguf -p 48 -n 16 -r 2
 grep -q 'pp48' out && grep -q 'tg16' out && ok "bench: its rows" || fail "bench: its rows"
 for form in md csv json; do code "bench -o $form" 0 bench m.gguf -p 16 -n 4 -r 2 -o $form -t 1; done
 json "bench -o json parses" model tests params threads
+grep -q '"threads":1,' out && ok "bench: threads" || fail "bench: threads"
+code "bench chooses threads" 0 bench m.gguf -p 16 -n 4 -r 1 -o json
+grep -q '"threads":1,' out && ok "bench: a tiny model takes one" || fail "bench: a tiny model takes one"
 code "bench of nothing" 2 bench m.gguf -p 0 -n 0
 code "bench train --json" 0 bench train --dim 32 --layers 2 --batch 2 --context 32 --vocab 64 --steps 3 \
     --threads 2 --json

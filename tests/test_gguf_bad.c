@@ -243,6 +243,10 @@ static void tensor_cases(void) {
     bad("name of 2^63 bytes", "name of a tensor");
     one_tensor("t", 1, DIMS(4), 999, 0, 16);
     good("a type that is not known");
+    one_tensor("t", 1, DIMS(4), 999, 0, 0);
+    good("a type that is not known, no byte of data");
+    B->size--;
+    bad("a type that is not known, the file ends in the padding before its data", "past the end");
 }
 
 static void two_tensors(const char *a, const char *b, uint32_t type, uint64_t second) {

@@ -20,13 +20,16 @@ static uint8_t *read_whole(const char *path, size_t *size) {
     return bytes;
 }
 
-static mote_model *create(mote_family family, mote_tokenizer_kind kind, bool variant) {
+enum { PLAIN, VARIANT, NO_BIAS }; /* NO_BIAS: the variant, without biases */
+
+static mote_model *create(mote_family family, mote_tokenizer_kind kind, int variant) {
     mote_error error = {0};
     mote_tokenizer *tokenizer = NULL;
     CHECK(mote_tokenizer_train(kind, 300, text, sizeof text - 1, &tokenizer, &error) == MOTE_OK, "%s", error.message);
     mote_config config = mote_config_default(family);
     config.dim = 24, config.layers = 2, config.heads = 4, config.context = 16, config.hidden = 40;
-    config.tied = !variant;
+    config.tied = variant == PLAIN;
+    if (variant == NO_BIAS) config.bias = false;
     if (family == MOTE_FAMILY_LLAMA) config.kv_heads = 2;
     if (family == MOTE_FAMILY_LLAMA && variant) {
         config.qk_norm = true, config.head_dim = 8, config.window = 5;
@@ -63,7 +66,7 @@ static void compare_weights(const mote_model *saved, const mote_model *opened, m
     }
 }
 
-static void round_trip(mote_family family, mote_tokenizer_kind kind, bool variant, mote_type type) {
+static void round_trip(mote_family family, mote_tokenizer_kind kind, int variant, mote_type type) {
     mote_error error = {0};
     mote_model *model = create(family, kind, variant), *opened = NULL;
     if (!model) return;
@@ -103,8 +106,32 @@ static void llama_round_trips(void) {
 
 static void gpt2_round_trips(void) {
     for (int type = 0; type < MOTE_N_TYPES; type++)
-        for (int variant = 0; variant < 2; variant++)
+        for (int variant = 0; variant < 3; variant++)
             round_trip(MOTE_FAMILY_GPT2, MOTE_TOKENIZER_BPE, variant, (mote_type)type);
+}
+
+/* llama.cpp's gpt2 asks for every bias. */
+static void gpt2_without_biases_has_zeros_in_the_file(void) {
+    static const struct { const char *name; uint64_t length; } biases[] = {
+        {"blk.1.attn_norm.bias", 24},   {"blk.1.attn_qkv.bias", 72}, {"blk.1.attn_output.bias", 24},
+        {"blk.1.ffn_norm.bias", 24},    {"blk.1.ffn_up.bias", 40},   {"blk.1.ffn_down.bias", 24},
+        {"output_norm.bias", 24},
+    };
+    mote_error error = {0};
+    mote_model *model = create(MOTE_FAMILY_GPT2, MOTE_TOKENIZER_BYTE, NO_BIAS);
+    mote_gguf file = {0};
+    CHECK(mote_model_save(model, PATH, MOTE_TYPE_F16, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_gguf_open(PATH, &file, &error) == MOTE_OK, "%s", error.message);
+    CHECK(file.n_tensors == 4 + 2 * 12 + 1, "%zu tensors", file.n_tensors);
+    for (size_t i = 0; i < sizeof biases / sizeof biases[0]; i++) {
+        const mote_gguf_tensor *tensor = mote_gguf_find_tensor(&file, biases[i].name);
+        CHECK(tensor && tensor->n_dims == 1 && tensor->dims[0] == biases[i].length && tensor->ggml_type == 0, "%s",
+              biases[i].name);
+    }
+    CHECK(!mote_gguf_find_tensor(&file, "output.bias") && !mote_gguf_find_tensor(&file, "token_embd.bias"));
+    mote_gguf_close(&file);
+    mote_model_close(model);
+    remove(PATH);
 }
 
 static void tokenizer_round_trips(void) {
@@ -153,7 +180,9 @@ typedef struct {
     const char *tensor;     /* gets these dims and type */
     uint64_t dims[3];
     uint32_t type;
-    const char *extra;      /* a tensor [3] more, of `fill` values */
+    const char *extra;      /* a tensor [extra_values, or 3] more, of `fill` values */
+    int extra_values;
+    const char *off;        /* a bool key, false */
     float fill;
     bool gpt2;
     const char *const *tokens; /* of a gpt2 tokenizer, n_tokens of them */
@@ -217,6 +246,7 @@ static void add_keys(assembly *a) {
     if (t->key && !known) key_u32(&body, t->key, t->value), a->n_keys++;
     if (t->text_key && !is(t->text_key, "general.architecture") && !is(t->text_key, epsilon))
         key_text(&body, t->text_key, t->text), a->n_keys++;
+    if (t->off) put_key(&body, t->off, MOTE_GGUF_BOOL), put_le(&body, 0, 1), a->n_keys++;
     if (!t->tokens) return;
     key_text(&body, "tokenizer.ggml.model", "gpt2");
     key_texts(&body, "tokenizer.ggml.tokens", t->tokens, (size_t)t->n_tokens);
@@ -244,12 +274,13 @@ static void assemble(const twist *t) {
     add_tensor(&a, "blk.0.ffn_down.weight", 12, 8);
     add_tensor(&a, "output_norm.weight", 8, 1);
     uint64_t extra_offset = a.offset;
-    if (t->extra) add_tensor(&a, t->extra, 3, 1);
+    int n_extra = t->extra_values ? t->extra_values : 3;
+    if (t->extra) add_tensor(&a, t->extra, (uint64_t)n_extra, 1);
     begin(&whole, 3, (uint64_t)a.n_tensors, (uint64_t)a.n_keys);
     put_raw(&whole, body.bytes, body.size);
     put_data(&whole, 32, (size_t)a.offset);
     if (t->extra)
-        for (int i = 0; i < 3; i++) memcpy(whole.bytes + whole.size - a.offset + extra_offset + 4 * i, &t->fill, 4);
+        for (int i = 0; i < n_extra; i++) memcpy(whole.bytes + whole.size - a.offset + extra_offset + 4 * i, &t->fill, 4);
 }
 
 static mote_status build(const twist *t, mote_model **model, mote_error *error) {
@@ -337,6 +368,17 @@ static void contradictory_tensors(void) {
     good("rotation factors of one", (twist){.extra = "rope_freqs.weight", .fill = 1});
     good("mote's own tensors", (twist){.extra = "mote.mask", .fill = 8});
     good("gpt2 without biases", (twist){.gpt2 = true});
+    good("gpt2 without biases, one of them zero",
+         (twist){.gpt2 = true, .off = "mote.gpt2.bias", .extra = "blk.0.attn_qkv.bias", .extra_values = 24});
+    bad("gpt2 without biases, one of them not zero", "'blk.0.attn_qkv.bias' is not the 24 zeros",
+        (twist){.gpt2 = true, .off = "mote.gpt2.bias", .extra = "blk.0.attn_qkv.bias", .extra_values = 24, .fill = 1});
+    bad("gpt2 without biases, a zero bias too short", "'blk.0.ffn_up.bias' is not the 12 zeros",
+        (twist){.gpt2 = true, .off = "mote.gpt2.bias", .extra = "blk.0.ffn_up.bias"});
+    bad("gpt2 without biases, a zero bias that has no weight", "'blk.1.ffn_up.bias' has no place",
+        (twist){.gpt2 = true, .off = "mote.gpt2.bias", .extra = "blk.1.ffn_up.bias", .extra_values = 12});
+    bad("zero biases without the key", "'blk.0.ffn_up.bias' has no place",
+        (twist){.gpt2 = true, .extra = "blk.0.ffn_up.bias", .extra_values = 12});
+    bad("the key of zero biases is no bool", "mote.gpt2.bias", (twist){.gpt2 = true, .key = "mote.gpt2.bias"});
     bad("positions missing", "'position_embd.weight' is missing",
         (twist){.gpt2 = true, .omit = "position_embd.weight"});
     bad("fewer positions than the context", "position_embd.weight",
@@ -350,7 +392,7 @@ static void tokenizers_of_others(void) {
     CHECK(build(&(twist){.text_key = "tokenizer.ggml.model", .text = "t5"}, &model, &error) == MOTE_OK, "%s",
           error.message);
     CHECK(model && !mote_model_tokenizer(model) && model->tokenizer_problem &&
-          strstr(model->tokenizer_problem, "case.gguf"));
+          strstr(mote_model_tokenizer_problem(model), "case.gguf"));
     mote_model_close(model);
     bad("own tokenizer broken", "case.gguf",
         (twist){.text_key = "mote.tokenizer.kind",
@@ -400,6 +442,7 @@ static void every_allocation_fails(void) {
 int main(void) {
     RUN(llama_round_trips);
     RUN(gpt2_round_trips);
+    RUN(gpt2_without_biases_has_zeros_in_the_file);
     RUN(tokenizer_round_trips);
     RUN(llama_with_biases_and_no_tokenizer);
     RUN(save_refuses);

@@ -228,6 +228,11 @@ typedef struct {
     mote_sequence parts[MOST_SEQUENCES];
 } training;
 
+static void repack(const training *t, const mote_model *model) {
+    for (int i = 0; i < model->program->n_tensors; i++)
+        if (t->exec->strips[i]) mote_exec_pack(t->exec, (mote_tensor_id)i, 0, model->program->tensors[i].rows);
+}
+
 static bool open_training(const golden *g, mote_model *model, int threads, training *t) {
     mote_error error = {0};
     *t = (training){0};
@@ -237,6 +242,7 @@ static bool open_training(const golden *g, mote_model *model, int threads, train
         mote_model_pack(model, &error) == MOTE_OK && mote_pool_create(threads, &t->pool, &error) == MOTE_OK &&
         mote_exec_create(model->program, model->weight, model->packed, t->pool, &how, &t->exec, &error) == MOTE_OK;
     CHECK(ok, "%s", error.message);
+    if (ok) repack(t, model);
     lay_rows(g, t->sequence, t->position, t->parts);
     return ok;
 }
@@ -299,15 +305,6 @@ static void check_gradients(const golden *g, mote_model *model) {
     for (int i = 0; i < g->n_tensors; i++) free(first[i]);
 }
 
-static void repack(mote_model *model) {
-    for (int i = 0; i < model->program->n_tensors; i++) {
-        const mote_tensor *t = &model->program->tensors[i];
-        if (t->role == MOTE_ROLE_WEIGHT && model->packed[i])
-            mote_kernels_get()->pack[MOTE_TYPE_F32](model->weight[i], (size_t)t->cols, t->rows, t->cols,
-                                                    model->packed[i]);
-    }
-}
-
 /* Changes the model's weights. */
 static void check_steps(const golden *g, mote_model *model) {
     training t;
@@ -335,7 +332,7 @@ static void check_steps(const golden *g, mote_model *model) {
             mote_kernels_get()->adamw(&o, t.exec->gradient[id], m[i], v[i], model->weight[id],
                                       (size_t)g->tensors[i].rows * (size_t)g->tensors[i].cols);
         }
-        repack(model);
+        repack(&t, model);
     }
     CHECK(g->losses[g->steps - 1] != g->losses[0], "the losses change");
     for (int i = 0; i < g->n_tensors; i++) free(m[i]), free(v[i]);

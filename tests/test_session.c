@@ -110,6 +110,7 @@ static void wrong_options_are_refused(void) {
     mote_session *session = NULL;
     CHECK(mote_session_create(model, NULL, &session, NULL) == MOTE_OK, "no options are the defaults");
     CHECK(mote_session_batch_tokens(session) == 32 && mote_session_context(session) == 32, "the model's context");
+    CHECK(mote_session_threads(session) == 1, "a tiny model decodes on one thread");
     CHECK(mote_session_bytes(session) > 32 * 32 * 2 * sizeof(float), "bytes");
     mote_session_destroy(session);
     mote_session_destroy(NULL);

@@ -149,8 +149,7 @@ static mote_status run_bench(int n_arguments, const char *const *arguments, mote
         struct stat info = {0};
         mote_buffer buffer = {0};
         uint64_t file_bytes = stat(arguments[0], &info) ? 0 : (uint64_t)info.st_size;
-        int threads = option_threads ? (int)option_threads : mote_cpu_cores();
-        print_rows(arguments[0], &config, file_bytes, threads, table, n, &buffer);
+        print_rows(arguments[0], &config, file_bytes, mote_session_threads(bench.session), table, n, &buffer);
         status = out_buffer(&buffer, error);
     }
     free(bench.token);

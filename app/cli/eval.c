@@ -1,6 +1,7 @@
 /* mote eval: loss of a model on a text, over the whole text in windows of the context. */
 #include "command.h"
 #include "console.h"
+#include "sampling.h"
 
 static const struct option_group *const groups[] = {&group_threads, &group_json, &group_common, NULL};
 
@@ -41,10 +42,10 @@ static mote_status run_eval(int n_arguments, const char *const *arguments, mote_
     mote_corpus_options options = mote_corpus_options_default();
     options.validation = 0; /* the whole text */
     mote_status status = mote_model_open(arguments[0], &model, error);
-    if (!status && !mote_model_tokenizer(model))
-        status = mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer, so it cannot read a text", arguments[0]);
+    const mote_tokenizer *tokenizer = NULL;
+    if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
     if (!status) status = mote_corpus_open(arguments + 1, n_arguments - 1, &options, &corpus, error);
-    if (!status) status = mote_dataset_create(corpus, mote_model_tokenizer(model), &dataset, error);
+    if (!status) status = mote_dataset_create(corpus, tokenizer, &dataset, error);
     if (!status) status = mote_evaluate(model, dataset, MOTE_SPLIT_TRAIN, 0, (int)option_threads, &result, error);
     if (!status) status = print_result(&result, error);
     mote_dataset_destroy(dataset);

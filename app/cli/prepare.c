@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "console.h"
+#include "sampling.h"
 #include "setup.h"
 
 static int skip_bad;
@@ -35,8 +36,8 @@ mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_
     if (path) {
         status = mote_model_open(path, &prepared->source, error);
         if (status) return status;
-        prepared->tokenizer = mote_model_tokenizer(prepared->source);
-        if (!prepared->tokenizer) return mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer", path);
+        status = model_tokenizer(prepared->source, path, &prepared->tokenizer, error);
+        if (status) return status;
     } else {
         mote_corpus_info info = mote_corpus_describe(prepared->corpus);
         mote_tokenizer_kind kind = MOTE_TOKENIZER_BYTE;

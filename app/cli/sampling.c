@@ -37,17 +37,27 @@ mote_status speaker_sampler(struct speaker *speaker, uint64_t seed_step, mote_er
     return mote_sampler_create(&options, mote_model_config(speaker->model).vocab, &speaker->sampler, error);
 }
 
+mote_status model_tokenizer(const mote_model *model, const char *path, const mote_tokenizer **tokenizer,
+                            mote_error *error) {
+    *tokenizer = mote_model_tokenizer(model);
+    if (*tokenizer) return MOTE_OK;
+    const char *problem = mote_model_tokenizer_problem(model);
+    if (problem) {
+        mote_fail(error, MOTE_BAD_FILE, "the tokenizer of this model cannot be used: %.450s", problem);
+        return mote_hint(error, MOTE_BAD_FILE, "mote show and mote bench run it, which need no tokenizer");
+    }
+    mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer, so it can neither read nor write text", path);
+    return mote_hint(error, MOTE_BAD_FILE, "models of mote train hold one; those of mote init do not");
+}
+
 mote_status speaker_open(const char *path, struct speaker *speaker, mote_error *error) {
     for (int i = 0; i < sampling_stop.n; i++)
         if (!*sampling_stop.items[i])
             return mote_fail(error, MOTE_USAGE, "--stop needs a text of at least one character");
     mote_status status = mote_model_open(path, &speaker->model, error);
     if (status) return status;
-    speaker->tokenizer = mote_model_tokenizer(speaker->model);
-    if (!speaker->tokenizer) {
-        mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer, so it can neither read a prompt nor write text", path);
-        return mote_hint(error, MOTE_BAD_FILE, "models of mote train hold one; those of mote init do not");
-    }
+    status = model_tokenizer(speaker->model, path, &speaker->tokenizer, error);
+    if (status) return status;
     mote_session_options options = mote_session_options_default();
     options.threads = (int)option_threads;
     status = mote_session_create(speaker->model, &options, &speaker->session, error);

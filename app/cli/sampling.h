@@ -1,4 +1,4 @@
-/* The options of sampling, shared by generate and chat. */
+/* The options of sampling, shared by generate and chat, and opening what speaks. */
 #ifndef MOTE_CLI_SAMPLING_H
 #define MOTE_CLI_SAMPLING_H
 
@@ -12,6 +12,9 @@ struct speaker {
     mote_session *session;
     mote_sampler *sampler;
 };
+/* The model's tokenizer; where it has none that can be used, a failure that says why. */
+mote_status model_tokenizer(const mote_model *model, const char *path, const mote_tokenizer **tokenizer,
+                            mote_error *error);
 mote_status speaker_open(const char *path, struct speaker *speaker, mote_error *error);
 /* A sampler of the options; `seed_step` makes the draws of later replies differ. */
 mote_status speaker_sampler(struct speaker *speaker, uint64_t seed_step, mote_error *error);

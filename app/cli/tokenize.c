@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "console.h"
+#include "sampling.h"
 
 static int want_ids, want_text;
 static const struct option rows[] = {
@@ -91,8 +92,8 @@ static mote_status run_tokenize(int n_arguments, const char *const *arguments, m
     char *input = NULL;
     size_t size;
     mote_status status = mote_model_open(arguments[0], &model, error);
-    const mote_tokenizer *tokenizer = status ? NULL : mote_model_tokenizer(model);
-    if (!status && !tokenizer) status = mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer", arguments[0]);
+    const mote_tokenizer *tokenizer = NULL;
+    if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
     if (!status) status = read_whole(n_arguments > 1 ? arguments[1] : NULL, &input, &size, error);
     if (!status) status = (want_text ? to_text : to_tokens)(tokenizer, input, size, error);
     free(input);

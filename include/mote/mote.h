@@ -165,6 +165,9 @@ MOTE_API void mote_model_close(mote_model *model);
 MOTE_API mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error);
 MOTE_API mote_config mote_model_config(const mote_model *model);
 MOTE_API const mote_tokenizer *mote_model_tokenizer(const mote_model *model); /* NULL: none */
+/* Why the tokenizer that the model's file holds is not used; NULL: it is, or there is none. Lives as long as the model.
+ */
+MOTE_API const char *mote_model_tokenizer_problem(const mote_model *model);
 MOTE_API mote_status mote_model_set_name(mote_model *model, const char *name, mote_error *error);
 
 /* The op list with shapes, types, FLOPs and bytes for one token at `position`; JSON or aligned text. */
@@ -197,6 +200,7 @@ MOTE_API mote_status mote_session_create(const mote_model *model, const mote_ses
 MOTE_API void mote_session_destroy(mote_session *session);
 MOTE_API size_t mote_session_bytes(const mote_session *session);
 MOTE_API int mote_session_batch_tokens(const mote_session *session);
+MOTE_API int mote_session_threads(const mote_session *session); /* those it runs on, chosen or given */
 MOTE_API mote_status mote_session_run(mote_session *session, const mote_batch *batch, mote_error *error);
 /* Logits [vocab] of the i-th wanted token of the last run; valid until the next run. */
 MOTE_API const float *mote_session_logits(const mote_session *session, int i);

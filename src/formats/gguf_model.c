@@ -12,6 +12,9 @@
 
 enum { KEY_BYTES = 96, MOST_NAME_BYTES = 255 };
 
+/* llama.cpp's gpt2 has no form without biases: such a model is written with biases of zero and this key, false. */
+#define KEY_GPT2_BIAS "mote.gpt2.bias"
+
 static const struct {
     const char *name;
     mote_family family;
@@ -157,6 +160,7 @@ static void read_presence(key_reader *k, mote_config *c) {
     c->tied = !mote_gguf_find_tensor(file, "output.weight");
     c->bias = mote_gguf_find_tensor(file, c->family == MOTE_FAMILY_GPT2 ? "blk.0.attn_qkv.bias"
                                                                         : "blk.0.attn_q.bias") != NULL;
+    if (c->family == MOTE_FAMILY_GPT2) mote_gguf_bool(file, KEY_GPT2_BIAS, &c->bias, &k->status, k->error);
 }
 
 static mote_status read_config(const mote_gguf *file, mote_config *config, mote_error *error) {
@@ -177,6 +181,34 @@ static mote_status read_config(const mote_gguf *file, mote_config *config, mote_
 }
 
 /* ---- tensors -> weights */
+
+/* Gains, biases and the table of positions are f32 in every file, as other programs expect. */
+static bool is_vector(const mote_tensor *tensor) { return tensor->rows == 1 && !tensor->matrix; }
+
+/* The bias of zero that stands beside a weight of a gpt2 model without biases: its length, its name in `room`; 0:
+ * none. */
+static int zero_bias(const mote_config *c, const mote_tensor *weight, char room[KEY_BYTES]) {
+    static const char suffix[] = ".weight";
+    size_t stem = strlen(weight->name) - (sizeof suffix - 1);
+    if (c->family != MOTE_FAMILY_GPT2 || c->bias || weight->role != MOTE_ROLE_WEIGHT) return 0;
+    snprintf(room, KEY_BYTES, "%.*s.bias", (int)stem, weight->name);
+    return is_vector(weight) ? weight->cols : weight->matrix ? weight->rows : 0;
+}
+
+static mote_status skip_zero_bias(const mote_gguf *file, const mote_config *c, const mote_tensor *weight, bool *used,
+                                  mote_error *error) {
+    char name[KEY_BYTES];
+    int length = zero_bias(c, weight, name);
+    const mote_gguf_tensor *found = length ? mote_gguf_find_tensor(file, name) : NULL;
+    if (!found) return MOTE_OK;
+    bool zero = found->ggml_type == 0 && found->dims[0] == (uint64_t)length && found->bytes == 4 * (size_t)length;
+    for (size_t i = 0; zero && i < found->bytes; i++) zero = found->data[i] == 0;
+    if (!zero)
+        return mote_fail(error, MOTE_BAD_FILE, "%s: tensor '%s' is not the %d zeros that the key '%s' = false tells of",
+                         file->name, name, length, KEY_GPT2_BIAS);
+    used[found - file->tensors] = true;
+    return MOTE_OK;
+}
 
 static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id, bool *used, mote_error *error) {
     mote_tensor *wanted = &model->program->tensors[id];
@@ -220,8 +252,12 @@ static mote_status bind_weights(const mote_gguf *file, mote_model *model, mote_e
     mote_status status = MOTE_OK;
     bool *used = mote_allocate_zero(file->n_tensors + 1, sizeof *used);
     if (!used) return mote_fail_memory(error, "a list of tensors", file->n_tensors);
-    for (int id = 0; id < model->program->n_tensors && status == MOTE_OK; id++)
-        if (model->program->tensors[id].role == MOTE_ROLE_WEIGHT) status = bind_weight(file, model, id, used, error);
+    bool zero_biases = mote_gguf_find(file, KEY_GPT2_BIAS) != NULL;
+    for (int id = 0; id < model->program->n_tensors && status == MOTE_OK; id++) {
+        const mote_tensor *tensor = &model->program->tensors[id];
+        if (tensor->role == MOTE_ROLE_WEIGHT) status = bind_weight(file, model, id, used, error);
+        if (status == MOTE_OK && zero_biases) status = skip_zero_bias(file, &model->config, tensor, used, error);
+    }
     for (size_t i = 0; i < file->n_tensors && status == MOTE_OK; i++)
         if (!used[i] && !is_harmless(&file->tensors[i]))
             status = mote_fail(error, MOTE_BAD_FILE, "%s: tensor '%s' has no place in this architecture", file->name,
@@ -333,10 +369,8 @@ static void put_config(mote_gguf_writer *w, const mote_config *c, const char *na
     mote_gguf_put_f32(w,
                       full_key(&k, llama ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", room),
                       c->norm_epsilon);
+    if (!llama && !c->bias) mote_gguf_put_bool(w, KEY_GPT2_BIAS, false);
 }
-
-/* Gains, biases and the table of positions are f32 in every file, as other programs expect. */
-static bool is_vector(const mote_tensor *tensor) { return tensor->rows == 1 && !tensor->matrix; }
 
 static mote_type stored_type(const mote_tensor *tensor, mote_type type) {
     return is_vector(tensor) || strcmp(tensor->name, "position_embd.weight") == 0 ? MOTE_TYPE_F32 : type;
@@ -375,6 +409,23 @@ static mote_status write_weight(mote_gguf_writer *w, const mote_tensor *tensor, 
     return status;
 }
 
+static void put_weight(mote_gguf_writer *w, const mote_config *c, const mote_tensor *tensor, mote_type type) {
+    char room[KEY_BYTES];
+    int zeros = zero_bias(c, tensor, room);
+    mote_gguf_put_tensor(w, tensor->name, stored_type(tensor, type), is_vector(tensor) ? 0 : (uint64_t)tensor->rows,
+                         (uint64_t)tensor->cols);
+    if (zeros) mote_gguf_put_tensor(w, room, MOTE_TYPE_F32, 0, (uint64_t)zeros);
+}
+
+static void write_zero_bias(mote_gguf_writer *w, const mote_config *c, const mote_tensor *tensor) {
+    static const float zeros[256];
+    char room[KEY_BYTES];
+    for (int left = zero_bias(c, tensor, room), n; left > 0; left -= n) {
+        n = left < 256 ? left : 256;
+        mote_gguf_write_tensor(w, zeros, (size_t)n * sizeof *zeros);
+    }
+}
+
 mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
     const mote_program *program = model->program;
     mote_gguf_writer *w = NULL;
@@ -389,14 +440,14 @@ mote_status mote_model_save(const mote_model *model, const char *path, mote_type
         if (tensor->role != MOTE_ROLE_WEIGHT) continue;
         if (!model->weight[id])
             status = mote_fail(error, MOTE_USAGE, "tensor '%s' has no weights to save", tensor->name);
-        mote_gguf_put_tensor(w, tensor->name, stored_type(tensor, type), is_vector(tensor) ? 0 : (uint64_t)tensor->rows,
-                             (uint64_t)tensor->cols);
+        put_weight(w, &model->config, tensor, type);
     }
     mote_gguf_begin_data(w);
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &program->tensors[id];
-        if (tensor->role == MOTE_ROLE_WEIGHT)
-            status = write_weight(w, tensor, model->weight[id], stored_type(tensor, type), error);
+        if (tensor->role != MOTE_ROLE_WEIGHT) continue;
+        status = write_weight(w, tensor, model->weight[id], stored_type(tensor, type), error);
+        if (status == MOTE_OK) write_zero_bias(w, &model->config, tensor);
     }
     if (status == MOTE_OK) return mote_gguf_finish(w, error);
     mote_gguf_abort(w);

@@ -271,7 +271,11 @@ static mote_status place_tensor(reader *r, mote_gguf_tensor *tensor, uint64_t of
     char room[MOTE_SHOWN_BYTES];
     const mote_gguf *file = r->file;
     const char *name = mote_gguf_shown(tensor->name, room);
-    size_t room_bytes = file->map.size > file->data_offset ? file->map.size - file->data_offset : 0;
+    if (file->map.size < file->data_offset) /* the end may lie in the padding before the data */
+        return mote_fail(r->error, MOTE_BAD_FILE,
+                         "%s: tensor '%s': the data begins at %zu, past the end of the file (%zu)", file->name, name,
+                         file->data_offset, file->map.size);
+    size_t room_bytes = file->map.size - file->data_offset;
     if (offset % file->alignment != 0)
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: tensor '%s': offset %llu is not a multiple of the alignment %u",
                          file->name, name, (unsigned long long)offset, file->alignment);

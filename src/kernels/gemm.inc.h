@@ -140,23 +140,25 @@ static void copy_block(mote_type type, const void *b, size_t b_panel, size_t b_d
     }
 }
 
-/* A tile whose columns end inside its panel: computed in a whole panel of its own. */
-static void run_narrow_tile(const tile *t, tile_function run, int rows, int columns) {
-    float whole[TILE_ROWS * MOTE_PANEL];
+/* A tile whose columns end inside its last panel: computed in whole panels of its own. */
+static void run_narrow_tile(const tile *t, tile_function run, int rows, int panels, int columns) {
+    float whole[TILE_ROWS * TILE_PANELS * MOTE_PANEL > MOST_VECTORS * VECTOR * FEW_ROWS
+                    ? TILE_ROWS * TILE_PANELS * MOTE_PANEL
+                    : MOST_VECTORS * VECTOR * FEW_ROWS];
+    size_t width = (size_t)panels * MOTE_PANEL, bytes = (size_t)columns * sizeof(float);
     tile inside = *t;
     inside.c = whole;
-    inside.c_row = MOTE_PANEL;
+    inside.c_row = width;
     if (t->start) {
         for (int r = 0; r < rows; r++) {
-            for (int j = 0; j < MOTE_PANEL; j++)
-                whole[r * MOTE_PANEL + j] = j < columns ? t->start[(size_t)r * t->start_row + (size_t)j] : 0;
+            memcpy(whole + (size_t)r * width, t->start + (size_t)r * t->start_row, bytes);
+            memset(whole + (size_t)r * width + columns, 0, width * sizeof(float) - bytes);
         }
         inside.start = whole;
-        inside.start_row = MOTE_PANEL;
+        inside.start_row = width;
     }
     run(&inside);
-    for (int r = 0; r < rows; r++)
-        memcpy(t->c + (size_t)r * t->c_row, whole + r * MOTE_PANEL, (size_t)columns * sizeof(float));
+    for (int r = 0; r < rows; r++) memcpy(t->c + (size_t)r * t->c_row, whole + (size_t)r * width, bytes);
 }
 
 /* All row tiles of a block for one strip of panels; t comes with B and the depth filled in. */
@@ -175,7 +177,7 @@ static void run_rows(const block *at, tile *t, mote_type type, int column, int p
         t->start_row = at->start_row;
         tile_function run = tiles[type][rows][panels];
         if (columns == panels * MOTE_PANEL) run(t);
-        else run_narrow_tile(t, run, rows, columns);
+        else run_narrow_tile(t, run, rows, panels, columns);
         done = next;
     }
 }
@@ -185,7 +187,7 @@ static void run_strip(const block *at, int column, int panels) {
     const mote_gemm *g = at->g;
     int columns = g->columns - column < panels * MOTE_PANEL ? g->columns - column : panels * MOTE_PANEL;
     bool floats = at->type == MOTE_TYPE_F32;
-    bool copy = columns < panels * MOTE_PANEL || (!floats && at->rows > FEW_ROWS) ||
+    bool copy = (columns < panels * MOTE_PANEL && !g->b_padded) || (!floats && at->rows > FEW_ROWS) ||
                 (floats && g->b_depth != MOTE_PANEL && at->rows >= COPY_ROWS);
     size_t weight_bytes = floats ? sizeof(float) : sizeof(uint16_t);
     size_t first = (size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)at->depth_from * g->b_depth;
@@ -211,16 +213,18 @@ static void run_strip(const block *at, int column, int panels) {
     } while (left > 0);
 }
 
+/* Strips of nearly equal width: with few rows a strip's width is the number of chains in flight. */
 static void run_block(const block *at) {
     static const int few_rows_panels[FEW_ROWS] = FEW_ROWS_PANELS;
     const int widest = at->rows <= FEW_ROWS ? few_rows_panels[at->rows - 1] : TILE_PANELS;
-    const int whole = at->g->columns / MOTE_PANEL; /* panels */
-    int panel = 0;
-    for (int width = widest; panel < whole; panel += width) {
-        while (width > whole - panel) width /= 2;
-        run_strip(at, panel * MOTE_PANEL, width);
+    const bool padded = at->g->b_padded;
+    const int panels = (at->g->columns + (padded ? MOTE_PANEL - 1 : 0)) / MOTE_PANEL;
+    const int strips = (panels + widest - 1) / widest;
+    for (int i = 0; i < strips; i++) {
+        int panel = panels * i / strips;
+        run_strip(at, panel * MOTE_PANEL, panels * (i + 1) / strips - panel);
     }
-    if (whole * MOTE_PANEL < at->g->columns) run_strip(at, whole * MOTE_PANEL, 1);
+    if (panels * MOTE_PANEL < at->g->columns) run_strip(at, panels * MOTE_PANEL, 1);
 }
 
 static int blocks_of(int n, int most) { return n <= most ? 1 : (n + most - 1) / most; }

@@ -17,13 +17,14 @@ enum { MOTE_PANEL = 16 }; /* columns of a packed panel, in every instruction set
 /* C[rows, columns] = start + bias + A[rows, depth] B[depth, columns], all strides in elements.
  * B comes in panels of 16 columns: element (k, n) is b[(n / 16) * b_panel + k * b_depth + n % 16]. A packed weight has
  * b_panel = depth * 16 and b_depth = 16; a plain row-major B has b_panel = 16 and b_depth = its row length.
- * Only A and B that exist are read: a last panel of fewer than 16 columns is not read past `columns`. */
+ * Only A and B that exist are read: a last panel of fewer than 16 columns is not read past `columns` unless b_padded. */
 typedef struct {
     int rows, columns, depth;
     const mote_real *a;
     size_t a_row, a_depth; /* A^T is a matter of exchanging them */
     const void *b;         /* of the slot's weight type */
     size_t b_panel, b_depth;
+    bool b_padded; /* the last panel is 16 values wide in memory too, whatever they are */
     mote_real *c;
     size_t c_row;
     const mote_real *start; /* [rows, columns] with stride start_row, may equal c; NULL: zero */

@@ -12,7 +12,7 @@ enum { VECTOR = 8 };
 #define TILE_PANELS 1
 #define FEW_ROWS_PANELS {4, 2, 1, 1}
 #define TILES_FEW(X, type) \
-    X(type, 1, 1) X(type, 1, 2) X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 4, 1)
+    X(type, 1, 1) X(type, 1, 2) X(type, 1, 3) X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 4, 1)
 #define TILES_MANY(X) X(F32, 5, 1) X(F32, 6, 1)
 
 typedef __m256 vf;

@@ -14,8 +14,9 @@ enum { VECTOR = 16 };
 #define TILE_PANELS 2
 #define FEW_ROWS_PANELS {8, 4, 4, 4}
 #define TILES_FEW(X, type) \
-    X(type, 1, 1) X(type, 1, 2) X(type, 1, 4) X(type, 1, 8) X(type, 2, 1) X(type, 2, 2) X(type, 2, 4) X(type, 3, 1) \
-    X(type, 3, 2) X(type, 3, 4) X(type, 4, 1) X(type, 4, 2) X(type, 4, 4)
+    X(type, 1, 1) X(type, 1, 2) X(type, 1, 3) X(type, 1, 4) X(type, 1, 5) X(type, 1, 6) X(type, 1, 7) X(type, 1, 8) \
+    X(type, 2, 1) X(type, 2, 2) X(type, 2, 3) X(type, 2, 4) X(type, 3, 1) X(type, 3, 2) X(type, 3, 3) X(type, 3, 4) \
+    X(type, 4, 1) X(type, 4, 2) X(type, 4, 3) X(type, 4, 4)
 #define TILES_MANY(X) \
     X(F32, 5, 1) X(F32, 5, 2) X(F32, 6, 1) X(F32, 6, 2) X(F32, 7, 1) X(F32, 7, 2) X(F32, 8, 1) X(F32, 8, 2) \
     X(F32, 9, 1) X(F32, 9, 2) X(F32, 10, 1) X(F32, 10, 2) X(F32, 11, 1) X(F32, 11, 2) X(F32, 12, 1) X(F32, 12, 2)

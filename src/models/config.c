@@ -88,17 +88,25 @@ mote_status mote_config_check(const mote_config *c, mote_error *error) {
     return family->check(c, error);
 }
 
-uint64_t mote_config_parameters(const mote_config *config) {
+mote_status mote_config_count(const mote_config *config, uint64_t *parameters, mote_error *error) {
     mote_config c = *config;
-    mote_program *program;
-    uint64_t sum = 0;
-    if (mote_config_complete(&c, NULL) != MOTE_OK || mote_program_build(&c, &program, NULL) != MOTE_OK) return 0;
+    mote_program *program = NULL;
+    *parameters = 0;
+    mote_status status = mote_config_complete(&c, error);
+    if (status == MOTE_OK) status = mote_program_build(&c, &program, error);
+    if (status != MOTE_OK) return status;
     for (int i = 0; i < program->n_tensors; i++) {
         const mote_tensor *t = &program->tensors[i];
-        if (t->role == MOTE_ROLE_WEIGHT) sum += (uint64_t)t->rows * (uint64_t)t->cols;
+        if (t->role == MOTE_ROLE_WEIGHT) *parameters += (uint64_t)t->rows * (uint64_t)t->cols;
     }
     mote_program_destroy(program);
-    return sum;
+    return MOTE_OK;
+}
+
+uint64_t mote_config_parameters(const mote_config *config) {
+    uint64_t parameters;
+    mote_config_count(config, &parameters, NULL);
+    return parameters;
 }
 
 const char *mote_type_name(mote_type type) {

@@ -153,6 +153,7 @@ mote_status mote_model_pack(mote_model *m, mote_error *error) {
 
 mote_config mote_model_config(const mote_model *model) { return model->config; }
 const mote_tokenizer *mote_model_tokenizer(const mote_model *model) { return model->tokenizer; }
+const char *mote_model_tokenizer_problem(const mote_model *model) { return model->tokenizer_problem; }
 
 mote_status mote_model_set_name(mote_model *model, const char *name, mote_error *error) {
     char *copy = mote_copy_string(name);

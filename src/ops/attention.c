@@ -71,6 +71,7 @@ static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows
         .b = keys + (size_t)k0 * (size_t)n,
         .b_panel = (size_t)n * MOTE_PANEL,
         .b_depth = MOTE_PANEL,
+        .b_padded = true,
         .c = scores,
         .c_row = (size_t)width,
     };
@@ -111,6 +112,7 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
         .b = mote_attention_values(x, op, s->slot, kv_head) + (size_t)k0 * (size_t)value_width,
         .b_panel = MOTE_PANEL,
         .b_depth = (size_t)value_width,
+        .b_padded = true,
         .c = mote_value(x, op->out[0], t.begin) + t.head * n,
         .c_row = y_row,
     };

@@ -130,6 +130,22 @@ void mote_exec_zero_gradients(mote_exec *x) {
     }
 }
 
+void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows) {
+    const mote_tensor *t = mote_tensor_of(x->program, id);
+    size_t cols = (size_t)t->cols, all = (size_t)t->rows;
+    const mote_real *w = (const mote_real *)x->weight[id] + (size_t)row * cols;
+    x->kernels->pack[MOTE_TYPE_F32](w, cols, rows, t->cols, (mote_real *)x->packed[id] + (size_t)row * cols);
+    for (size_t c = 0; c < cols; c += MOTE_PANEL) {
+        mote_real *strip = x->strips[id] + c * all + (size_t)row * MOTE_PANEL;
+        size_t width = cols - c < MOTE_PANEL ? cols - c : MOTE_PANEL;
+        for (int r = 0; r < rows; r++, strip += MOTE_PANEL) {
+            const mote_real *from = w + (size_t)r * cols + c;
+            if (width == MOTE_PANEL) memcpy(strip, from, MOTE_PANEL * sizeof *strip); /* one register, not a call */
+            else memcpy(strip, from, width * sizeof *strip);
+        }
+    }
+}
+
 /* ---- memory */
 
 static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -191,20 +207,22 @@ static void lay_tables(mote_exec *x, layout *l, const mote_exec_options *options
 }
 
 static void lay_states(mote_exec *x, layout *l, const mote_exec_options *options) {
-    size_t begin = l->at, rows = (size_t)options->slots * (size_t)x->state_context, widest = 0;
-    for (int i = 0; i < x->program->n_tensors; i++) {
-        const mote_tensor *t = &x->program->tensors[i];
-        if (t->role == MOTE_ROLE_STATE && (size_t)t->cols > widest) widest = (size_t)t->cols;
-    }
-    mote_real *shared[2] = {NULL, NULL};
-    if (x->private_state)
-        for (int i = 0; i < 2; i++) shared[i] = take(l, rows * widest * sizeof(mote_real));
+    size_t begin = l->at, rows = (size_t)options->slots * (size_t)x->state_context, widest[2] = {0, 0};
     for (int i = 0; i < x->program->n_ops; i++) {
         const mote_op *op = &x->program->ops[i];
-        for (int j = 3; op->kind == MOTE_OP_ATTENTION && j < 5; j++) {
-            size_t bytes = rows * (size_t)x->program->tensors[op->in[j]].cols * sizeof(mote_real);
-            mote_real *state = x->private_state ? shared[j - 3] : take(l, bytes);
-            if (l->base) x->value[op->in[j]] = state;
+        for (int j = 0; op->kind == MOTE_OP_ATTENTION && j < 2; j++) {
+            size_t cols = (size_t)x->program->tensors[op->in[3 + j]].cols;
+            if (cols > widest[j]) widest[j] = cols;
+        }
+    }
+    mote_real *shared[2] = {NULL, NULL};
+    for (int j = 0; j < 2 && x->private_state; j++) shared[j] = take(l, rows * widest[j] * sizeof(mote_real));
+    for (int i = 0; i < x->program->n_ops; i++) {
+        const mote_op *op = &x->program->ops[i];
+        for (int j = 0; op->kind == MOTE_OP_ATTENTION && j < 2; j++) {
+            size_t bytes = rows * (size_t)x->program->tensors[op->in[3 + j]].cols * sizeof(mote_real);
+            mote_real *state = x->private_state ? shared[j] : take(l, bytes);
+            if (l->base) x->value[op->in[3 + j]] = state;
         }
     }
     l->bytes.states = l->at - begin;
@@ -219,6 +237,18 @@ static void lay_weight_gradients(mote_exec *x, layout *l, const mote_exec_option
         if (l->base) x->gradient[i] = gradient;
     }
     l->bytes.gradients_of_weights = l->at - begin;
+}
+
+static void lay_strips(mote_exec *x, layout *l, const mote_exec_options *options) {
+    size_t begin = l->at;
+    for (int i = 0; i < x->program->n_ops && options->training; i++) {
+        const mote_op *op = &x->program->ops[i];
+        if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
+        const mote_tensor *t = mote_tensor_of(x->program, op->in[1]);
+        mote_real *strips = take(l, mote_packed_values(t->cols, t->rows) * sizeof *strips);
+        if (l->base) x->strips[op->in[1]] = strips;
+    }
+    l->bytes.strips = l->at - begin;
 }
 
 static void lay_activations(mote_exec *x, layout *l) {
@@ -264,7 +294,7 @@ static mote_status check_sizes(const mote_program *program, const mote_exec_opti
     for (int i = 0; i < program->n_tensors; i++) {
         const mote_tensor *t = &program->tensors[i];
         if (t->role == MOTE_ROLE_STATE) count(&sum, context, (size_t)o->slots, (size_t)t->cols);
-        else if (t->role == MOTE_ROLE_WEIGHT) count(&sum, (size_t)t->rows, (size_t)t->cols, 1);
+        else if (t->role == MOTE_ROLE_WEIGHT) count(&sum, (size_t)t->rows, (size_t)t->cols + MOTE_PANEL, 2);
         else count(&sum, (size_t)o->max_rows, (size_t)t->cols, 2);
         count(&sum, context, (size_t)t->cols, (size_t)threads * 2);
     }
@@ -289,6 +319,7 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
 static void lay(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {
     lay_activations(x, l);
     lay_weight_gradients(x, l, options);
+    lay_strips(x, l, options);
     lay_states(x, l, options);
     lay_tables(x, l, options);
     lay_rest(x, l, options, threads);
@@ -330,11 +361,12 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     lay(x, &l, options, threads);
     x->value = mote_allocate_zero(n + 1, sizeof *x->value);
     x->gradient = mote_allocate_zero(n + 1, sizeof *x->gradient);
+    x->strips = mote_allocate_zero(n + 1, sizeof *x->strips);
     x->rope = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->rope);
     x->scratch = mote_allocate_zero((size_t)threads, sizeof *x->scratch);
     x->next = mote_allocate_zero((size_t)x->n_phases, sizeof *x->next);
     x->arena = mote_allocate_zero(1, l.at + 64);
-    if (!x->value || !x->gradient || !x->rope || !x->scratch || !x->next || !x->arena) {
+    if (!x->value || !x->gradient || !x->strips || !x->rope || !x->scratch || !x->next || !x->arena) {
         status = mote_fail_memory(error, "running this model", l.at);
         goto failed;
     }
@@ -352,6 +384,7 @@ void mote_exec_destroy(mote_exec *x) {
     mote_plan_deinit(&x->plan);
     mote_release(x->value);
     mote_release(x->gradient);
+    mote_release(x->strips);
     mote_release((void *)x->rope);
     mote_release(x->scratch);
     mote_release(x->next);

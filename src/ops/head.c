@@ -31,6 +31,7 @@ static void logits_of(const mote_exec *x, const mote_op *op, const mote_real *ro
         .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, depth),
         .b_panel = (size_t)depth * MOTE_PANEL,
         .b_depth = MOTE_PANEL,
+        .b_padded = true,
         .c = c + first,
         .c_row = (size_t)weight->rows,
     };
@@ -76,9 +77,10 @@ static void lose(const mote_exec *x, const mote_op *op, int chunk, int begin, in
         .a = logits,
         .a_row = vocab,
         .a_depth = 1,
-        .b = x->weight[op->in[1]],
-        .b_panel = MOTE_PANEL,
-        .b_depth = depth,
+        .b = x->strips[op->in[1]],
+        .b_panel = vocab * MOTE_PANEL,
+        .b_depth = MOTE_PANEL,
+        .b_padded = true,
         .c = mote_gradient(x, op->in[0], begin),
         .c_row = depth,
     };

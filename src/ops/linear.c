@@ -1,10 +1,12 @@
-/* y = residual + bias + x W^T, W [out, in]. Forward reads W packed in panels of 16 outputs; the input gradient reads it
- * row-major, where 16 neighbouring inputs of a row are a panel already; the weight gradient reads x so. */
+/* y = residual + bias + x W^T, W [out, in]. Forward reads W packed in panels of 16 outputs, the input gradient in strips of
+ * 16 inputs; the weight gradient reads x row-major, where 16 neighbouring columns are a panel already. */
 #include <string.h>
 
 #include "ops/ops.h"
 
-enum { ROWS_PART = 48 }; /* rows of a weight gradient in one part: four tiles of the 12-row micro-kernel */
+/* Rows of a weight gradient in one part. A part copies all of x strip by strip, so tall parts cost less; low ones keep the
+ * threads evenly busy. Multiples of the 12-row micro-kernel. */
+static int rows_of_part(int rows) { return rows >= 1024 ? 192 : rows >= 192 ? 96 : 48; }
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
     bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0;
@@ -32,6 +34,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
         .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, depth),
         .b_panel = (size_t)depth * MOTE_PANEL,
         .b_depth = MOTE_PANEL,
+        .b_padded = true,
         .c = mote_value(x, op->out[0], s->row_begin) + first,
         .c_row = (size_t)weight->rows,
         .start = op->in[3] == MOTE_NONE ? NULL : mote_value(x, op->in[3], s->row_begin) + first,
@@ -54,9 +57,10 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
         .a = dy,
         .a_row = (size_t)weight->rows,
         .a_depth = 1,
-        .b = x->weight[op->in[1]],
-        .b_panel = MOTE_PANEL,
-        .b_depth = (size_t)weight->cols,
+        .b = x->strips[op->in[1]],
+        .b_panel = (size_t)weight->rows * MOTE_PANEL,
+        .b_depth = MOTE_PANEL,
+        .b_padded = true,
         .c = dx,
         .c_row = (size_t)weight->cols,
         .start = (adds & 1) ? dx : NULL,
@@ -71,13 +75,15 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
 }
 
 static int weight_parts(const mote_exec *x, const mote_op *op) {
-    return (mote_tensor_of(x->program, op->in[1])->rows + ROWS_PART - 1) / ROWS_PART;
+    int rows = mote_tensor_of(x->program, op->in[1])->rows, part = rows_of_part(rows);
+    return (rows + part - 1) / part;
 }
 
 static void backward_weights(const mote_exec *x, const mote_op *op, int part, mote_worker *w) {
     (void)w;
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
-    int begin = part * ROWS_PART, rows = weight->rows - begin < ROWS_PART ? weight->rows - begin : ROWS_PART;
+    int most = rows_of_part(weight->rows), begin = part * most;
+    int rows = weight->rows - begin < most ? weight->rows - begin : most;
     mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * (size_t)weight->cols;
     mote_gemm g = {
         .rows = rows,

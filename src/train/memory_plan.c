@@ -58,7 +58,9 @@ static mote_status plan_training(const mote_config *config, const mote_train_opt
     plan->gradients_bytes = exec.gradients_of_weights;
     plan->optimizer_bytes = updater.state + updater.average;
     plan->activations_bytes = exec.activations;
-    plan->scratch_bytes = exec.total - exec.gradients_of_weights - exec.activations + updater.scratch + updater.tables;
+    plan->weights_bytes += exec.strips;
+    plan->scratch_bytes =
+        exec.total - exec.gradients_of_weights - exec.strips - exec.activations + updater.scratch + updater.tables;
     /* an evaluation between steps has a batch of its own */
     plan->data_bytes = mote_trainer_data_bytes(config, &options) + rows * (4 * sizeof(int32_t) + 1);
     plan->flops_per_token = 3 * mote_program_cost(plain, config->context / 2).flops; /* backward is twice the forward */

@@ -84,7 +84,7 @@ typedef struct {
     mote_train_options *options;
     mote_buffer reasons;
     double threads, budget; /* FLOPs */
-    double flops_per_token, parameters, train_tokens, step_tokens;
+    double flops_per_token, train_tokens, step_tokens;
 } cook;
 
 static void choose_context(cook *c) {
@@ -106,20 +106,27 @@ static mote_config sized(const mote_config *config, int row) {
     return shape;
 }
 
-static void choose_size(cook *c) {
-    if (c->config->dim > 0 && c->config->layers > 0) return;
+static mote_status choose_size(cook *c, mote_error *error) {
+    if (c->config->dim > 0 && c->config->layers > 0) return MOTE_OK;
     double by_budget = sqrt(c->budget / (6 * recipe.tokens_per_parameter));
     double by_text = c->train_tokens / recipe.unique_per_parameter, target = fmin(by_budget, by_text);
     int best = 0;
     for (int row = 0; row < N_SIZES; row++) {
         mote_config shape = sized(c->config, row);
-        uint64_t parameters = mote_config_parameters(&shape);
-        if (parameters > 0 && (double)parameters <= target * 1.15) best = row;
+        mote_error problem;
+        uint64_t parameters;
+        mote_status status = mote_config_count(&shape, &parameters, &problem);
+        if (status == MOTE_MEMORY) {
+            if (error) *error = problem;
+            return status;
+        }
+        if (status == MOTE_OK && (double)parameters <= target * 1.15) best = row;
     }
     *c->config = sized(c->config, best);
     mote_buffer_print(
         &c->reasons, "size %d x %d layers: about %.2g parameters suit %s (%.2g for the time, %.2g for the text)\n",
         c->config->dim, c->config->layers, target, by_budget < by_text ? "the time" : "the text", by_budget, by_text);
+    return MOTE_OK;
 }
 
 static mote_status weigh(cook *c, mote_error *error) {
@@ -128,7 +135,6 @@ static mote_status weigh(cook *c, mote_error *error) {
     if (status) return status;
     status = mote_program_build(c->config, &program, error);
     if (status) return status;
-    c->parameters = (double)mote_config_parameters(c->config);
     c->flops_per_token = 3 * mote_program_cost(program, c->config->context / 2).flops;
     mote_program_destroy(program);
     return MOTE_OK;
@@ -219,9 +225,9 @@ mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_config *co
               .train_tokens = (double)facts->train_tokens};
     c.budget = (facts->minutes > 0 ? facts->minutes : recipe.minutes) * 60 * c.threads * recipe.flops_per_thread;
     choose_context(&c);
-    choose_size(&c);
     mote_train_options complete;
-    mote_status status = weigh(&c, error);
+    mote_status status = choose_size(&c, error);
+    if (status == MOTE_OK) status = weigh(&c, error);
     if (status) goto done;
     choose_batch(&c);
     choose_steps(&c);

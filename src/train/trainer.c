@@ -151,6 +151,7 @@ mote_status mote_trainer_create(mote_model *model, const mote_dataset *dataset, 
     if (status) goto done;
     status = mote_exec_create(t->program, t->weight, t->packed, t->pool, &how, &t->exec, error);
     if (status) goto done;
+    mote_trainer_repack(t);
     status = mote_updater_create(t->program, t->weight, t->exec->gradient, &t->options, t->pool, &t->updater, error);
 done:
     if (status) {
@@ -193,9 +194,7 @@ static void pack_parts(void *context, int thread, int n_threads) {
     mote_trainer *t = task->trainer;
     for (int i; (i = mote_take(&task->next)) < t->n_parts;) {
         const mote_pack_part *part = &t->parts[i];
-        size_t cols = (size_t)t->program->tensors[part->id].cols, at = (size_t)part->row * cols;
-        t->exec->kernels->pack[MOTE_TYPE_F32]((const mote_real *)t->weight[part->id] + at, cols, part->rows, (int)cols,
-                                              (mote_real *)t->packed[part->id] + at);
+        mote_exec_pack(t->exec, part->id, part->row, part->rows);
     }
 }
 
