@@ -153,10 +153,12 @@ bench: all $(BENCHES)
 	@tools/bench.sh $(B) $(BENCHES)
 demo: all
 	@TEXT='$(TEXT)' tools/demo.sh $(B)/mote
-# Golden numbers come from an independent implementation in PyTorch; `make test` needs only the files it wrote.
+# Golden numbers come from an independent implementation in PyTorch; `make test` needs only the files it wrote. A
+# distribution's PyTorch belongs to its own python3, which need not be the first in PATH.
 goldens:
-	@if python3 -c 'import torch' 2>/dev/null; then python3 tools/make_goldens.py && git status --short tests/data; \
-	    else echo 'make goldens: needs python3 with PyTorch (pip install torch)' >&2; exit 1; fi
+	@for python in python3 /usr/bin/python3; do if $$python -c 'import torch' 2>/dev/null; then \
+	    $$python tools/make_goldens.py && git status --short tests/data; exit; fi; done; \
+	    echo 'make goldens: needs python3 with PyTorch (pip install torch)' >&2; exit 1
 
 # ---- installing
 PC := $(B)/mote.pc

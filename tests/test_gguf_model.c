@@ -280,7 +280,8 @@ static void assemble(const twist *t) {
     put_raw(&whole, body.bytes, body.size);
     put_data(&whole, 32, (size_t)a.offset);
     if (t->extra)
-        for (int i = 0; i < n_extra; i++) memcpy(whole.bytes + whole.size - a.offset + extra_offset + 4 * i, &t->fill, 4);
+        for (int i = 0; i < n_extra; i++)
+            memcpy(whole.bytes + whole.size - a.offset + extra_offset + 4 * i, &t->fill, 4);
 }
 
 static mote_status build(const twist *t, mote_model **model, mote_error *error) {

@@ -125,8 +125,8 @@ static mote_status generate(holdings *h, mote_error *error) {
     const char *stop[] = {"zq"};
     mote_generate_options how = mote_generate_options_default();
     how.n_tokens = 20, how.ignore_end = true, how.stop = stop, how.n_stop = 1;
-    if (!status)
-        status = mote_generate(h->session, h->sampler, mote_model_tokenizer(h->opened), "A speck", 7, &how, NULL, error);
+    const mote_tokenizer *tokenizer = h->opened ? mote_model_tokenizer(h->opened) : NULL;
+    if (!status) status = mote_generate(h->session, h->sampler, tokenizer, "A speck", 7, &how, NULL, error);
     return status;
 }
 
@@ -196,8 +196,7 @@ static mote_status evaluate(holdings *h, mote_error *error) {
     mote_status status = prepare_training(h, error);
     mote_evaluation evaluation;
     arm();
-    return status ? status
-                  : mote_evaluate(h->model, h->dataset, MOTE_SPLIT_VALIDATION, 0, 2, &evaluation, error);
+    return status ? status : mote_evaluate(h->model, h->dataset, MOTE_SPLIT_VALIDATION, 0, 2, &evaluation, error);
 }
 
 static mote_status plan(holdings *h, mote_error *error) {
@@ -205,7 +204,7 @@ static mote_status plan(holdings *h, mote_error *error) {
     mote_train_options o = brief(MOTE_OPTIMIZER_ADAMW);
     mote_memory_plan result;
     const mote_recipe_facts facts = {.train_tokens = 100000, .validation_tokens = 10000, .train_bytes = 100000,
-                                     .vocab = 257, .threads = 1};
+                                     .vocab = 257};
     arm();
     mote_status status = mote_plan_memory(&c, &o, NULL, &result, error);
     if (!status) status = mote_plan_memory(&c, NULL, NULL, &result, error);

@@ -545,7 +545,6 @@ static void recipes_are_complete_and_respectful(void) {
                                            .validation_tokens = tokens[i] / 10,
                                            .train_bytes = tokens[i] * 3,
                                            .vocab = vocabs[v],
-                                           .threads = 2,
                                            .minutes = minutes[m]};
                 mote_config c = mote_config_default(MOTE_FAMILY_LLAMA), again;
                 mote_train_options o = mote_train_options_default();
@@ -636,8 +635,9 @@ static void planned_memory_is_the_peak(void) {
             test_skip("this system does not tell the peak memory of a process");
             return;
         }
-        double ratio = (double)planned / (double)peak;
-        CHECK(ratio > 0.95 && ratio < 1.05, "shape %d: planned %llu, peak %ld", size, planned, peak);
+        /* how many pages of code are resident differs by up to 256 KiB from run to run */
+        double off = fabs((double)planned - (double)peak), allowed = fmax(0.05 * (double)peak, 256 << 10);
+        CHECK(off <= allowed, "shape %d: planned %llu, peak %ld", size, planned, peak);
     }
 #endif
 }

@@ -57,7 +57,7 @@ static mote_status run_bench_train(int n_arguments, const char *const *arguments
     mote_train_options options = setup_train_options();
     config.vocab = setup.vocab == UNSET_INTEGER ? 256 : (int)setup.vocab;
     mote_recipe_facts facts = {.train_tokens = 10000000, .validation_tokens = 1000000, .train_bytes = 10000000,
-                               .vocab = config.vocab, .threads = options.threads};
+                               .vocab = config.vocab};
     char *reasons = NULL;
     mote_model *model = NULL;
     mote_trainer *trainer = NULL;

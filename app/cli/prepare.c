@@ -121,7 +121,6 @@ static char *merge_reasons(const char *first, const char *second) {
 
 mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
     mote_recipe_facts *facts = &prepared->facts;
-    facts->threads = (int)option_threads;
     facts->epochs = isnan(setup.epochs) ? 0 : setup.epochs;
     facts->minutes = isnan(setup.minutes) ? 0 : setup.minutes;
     prepared->config = setup_config();

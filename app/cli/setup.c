@@ -100,15 +100,15 @@ static const struct option length_rows[] = {
 const struct option_group group_length = {"Length and data", length_rows};
 
 static const struct option optimizer_rows[] = {
-    CHOICE("optimizer", optimizer, OPTIMIZERS, "adamw", "how the weights are updated"),
+    CHOICE("optimizer", optimizer, OPTIMIZERS, "muon", "how the weights are updated"),
     NUMBER("lr", lr, 1e-12, 1e38, "chosen", "peak learning rate (muon: of the hidden matrices)"),
     NUMBER("adam-lr", adam_lr, 0, 1e38, "0: from --lr", "muon: learning rate of everything else"),
-    NUMBER("min-lr", min_lr, 0, 1e38, "a tenth of --lr", "learning rate at the end"),
+    NUMBER("min-lr", min_lr, 0, 1e38, "0", "learning rate at the end"),
     NUMBER("beta1", beta1, 0, 0.999999, "0.9", "decay of the mean of the gradient; momentum of muon and sgd"),
     NUMBER("beta2", beta2, 0, 0.999999, "chosen", "decay of the mean of its square"),
     NUMBER("epsilon", epsilon, 1e-20, 1, "1e-8", "added to the root of that mean"),
     NUMBER("weight-decay", weight_decay, 0, 100, "chosen", "pull of the matrices towards zero"),
-    CHOICE("schedule", schedule, SCHEDULES, "cosine", "course of the learning rate"),
+    CHOICE("schedule", schedule, SCHEDULES, "linear", "course of the learning rate"),
     INTEGER("warmup", warmup, 0, 1e12, "chosen", "steps in which the learning rate rises from 0"),
     INTEGER("restarts", restarts, 1, 10000, "1", "cosine-restarts: number of cycles"),
     NUMBER("decay-part", decay_part, 0, 1, "0.2", "wsd: the last part of the steps, which decays"),

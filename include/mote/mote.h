@@ -313,7 +313,7 @@ MOTE_API mote_train_options mote_train_options_default(void);
  * none. */
 typedef struct {
     uint64_t train_tokens, validation_tokens, train_bytes;
-    int vocab, threads;
+    int vocab;
     double minutes, epochs;
 } mote_recipe_facts;
 MOTE_API mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_config *config,

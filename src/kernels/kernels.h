@@ -1,10 +1,11 @@
-/* The kernel table: every inner loop of mote behind one struct of function pointers. The scalar reference fills every slot
- * first; each instruction set then overwrites the slots it has, by a CPU mask the tests can set.
+/* The kernel table: every inner loop of mote behind one struct of function pointers. The scalar reference fills every
+ * slot first; each instruction set then overwrites the slots it has, by a CPU mask the tests can set.
  *
- * One summation order: a product sums its depth in ascending order in one chain of fused multiply-adds per output, started
- * from the initial value, for any number of rows and in every instruction set; all gemm slots agree bit for bit.
- * Reductions along a row (norms, softmax, cross-entropy) keep one order per instruction set that depends on the row's
- * length only. Pointers need no alignment beyond their element's. Inputs and outputs overlap only where a comment allows. */
+ * One summation order: a product sums its depth in ascending order in one chain of fused multiply-adds per output,
+ * started from the initial value, for any number of rows and in every instruction set; all gemm slots agree bit for
+ * bit. Reductions along a row (norms, softmax, cross-entropy) keep one order per instruction set that depends on the
+ * row's length only. Pointers need no alignment beyond their element's. Inputs and outputs overlap only where a comment
+ * allows. */
 #ifndef MOTE_KERNELS_KERNELS_H
 #define MOTE_KERNELS_KERNELS_H
 
@@ -17,7 +18,8 @@ enum { MOTE_PANEL = 16 }; /* columns of a packed panel, in every instruction set
 /* C[rows, columns] = start + bias + A[rows, depth] B[depth, columns], all strides in elements.
  * B comes in panels of 16 columns: element (k, n) is b[(n / 16) * b_panel + k * b_depth + n % 16]. A packed weight has
  * b_panel = depth * 16 and b_depth = 16; a plain row-major B has b_panel = 16 and b_depth = its row length.
- * Only A and B that exist are read: a last panel of fewer than 16 columns is not read past `columns` unless b_padded. */
+ * Only A and B that exist are read: a last panel of fewer than 16 columns is not read past `columns` unless b_padded.
+ */
 typedef struct {
     int rows, columns, depth;
     const mote_real *a;

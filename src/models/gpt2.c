@@ -22,8 +22,11 @@ static mote_status check(const mote_config *c, mote_error *error) {
     return MOTE_OK;
 }
 
+/* GPT-2's 0.02 at its width of 768; narrower models need larger weights for outputs of the same size. */
+static float deviation(const mote_config *c) { return 0.02f * sqrtf(768.0f / (float)c->dim); }
+
 static layer_weights declare(const mote_config *c, mote_builder *b, int layer) {
-    float in = 0.02f, residual = 0.02f / sqrtf(2.0f * (float)c->layers);
+    float in = deviation(c), residual = in / sqrtf(2.0f * (float)c->layers);
     layer_weights w = {
         .attention_norm = mote_block_gain(b, c->dim, c->bias, "attn_norm", layer),
         .qkv = mote_block_matrix(b, 3 * c->dim, c->dim, in, c->bias, "attn_qkv", layer),

@@ -9,7 +9,8 @@ typedef struct {
 } layer_weights;
 
 static void complete(mote_config *c) {
-    if (c->hidden <= 0) c->hidden = (c->dim * 8 / 3 + 31) / 32 * 32;
+    /* three matrices as large as two of 4 dim, in whole panels */
+    if (c->hidden <= 0) c->hidden = c->dim < 6 ? 16 : c->dim * 8 / 3 / 16 * 16;
 }
 
 static mote_status check(const mote_config *c, mote_error *error) {

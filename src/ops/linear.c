@@ -1,11 +1,11 @@
-/* y = residual + bias + x W^T, W [out, in]. Forward reads W packed in panels of 16 outputs, the input gradient in strips of
- * 16 inputs; the weight gradient reads x row-major, where 16 neighbouring columns are a panel already. */
+/* y = residual + bias + x W^T, W [out, in]. Forward reads W packed in panels of 16 outputs, the input gradient in
+ * strips of 16 inputs; the weight gradient reads x row-major, where 16 neighbouring columns are a panel already. */
 #include <string.h>
 
 #include "ops/ops.h"
 
-/* Rows of a weight gradient in one part. A part copies all of x strip by strip, so tall parts cost less; low ones keep the
- * threads evenly busy. Multiples of the 12-row micro-kernel. */
+/* Rows of a weight gradient in one part. A part copies all of x strip by strip, so tall parts cost less; low ones keep
+ * the threads evenly busy. Multiples of the 12-row micro-kernel. */
 static int rows_of_part(int rows) { return rows >= 1024 ? 192 : rows >= 192 ? 96 : 48; }
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {

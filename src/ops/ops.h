@@ -23,7 +23,8 @@ typedef struct mote_exec {
     mote_pool *pool;
     void *const *weight; /* by tensor: row-major, of the tensor's type (f32: mote_real) */
     void *const *packed; /* by tensor: panels for linear and head; f32 copies of vectors stored in another type */
-    mote_real **strips;  /* by tensor: W of linear and head in strips of 16 columns, [cols / 16][rows][16]; training only */
+    mote_real *
+        *strips; /* by tensor: W of linear and head in strips of 16 columns, [cols / 16][rows][16]; training only */
     mote_real **value;   /* by tensor: activations [rows, cols], states; NULL for weights */
     mote_real **gradient; /* by tensor: of activations, and of weights when training */
     const mote_real **rope; /* by op: (cos, sin) pairs [context][head_dim / 2][2]; NULL elsewhere */
@@ -168,8 +169,8 @@ void mote_exec_forward(mote_exec *x);
  * loss and its gradient) to backward, so losses stand in row_loss after it. */
 void mote_exec_backward(mote_exec *x);
 void mote_exec_zero_gradients(mote_exec *x); /* of the weights */
-/* After a weight of a linear or head op changed in training: makes the panels and strips of rows [row, row + rows) again.
- * row is a multiple of MOTE_PANEL. Rows of one weight may be packed by several threads. */
+/* After a weight of a linear or head op changed in training: makes the panels and strips of rows [row, row + rows)
+ * again. row is a multiple of MOTE_PANEL. Rows of one weight may be packed by several threads. */
 void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows);
 
 #endif

@@ -128,9 +128,18 @@ static void orthogonalize(const mote_kernels *k, workspace *w, double norm, cons
         meet(t); /* x and its panels are whole */
         for (int begin = t->thread * BLOCK_ROWS; begin < w->small; begin += step) {
             int rows = begin + BLOCK_ROWS < w->small ? BLOCK_ROWS : w->small - begin;
-            mote_gemm gram = {.rows = rows, .columns = w->small, .depth = w->large, .a = w->x + (size_t)begin * large,
-                              .a_row = large, .a_depth = 1, .b = w->panels, .b_panel = large * MOTE_PANEL,
-                              .b_depth = MOTE_PANEL, .b_padded = true, .c = w->gram + (size_t)begin * small, .c_row = small};
+            mote_gemm gram = {.rows = rows,
+                              .columns = w->small,
+                              .depth = w->large,
+                              .a = w->x + (size_t)begin * large,
+                              .a_row = large,
+                              .a_depth = 1,
+                              .b = w->panels,
+                              .b_panel = large * MOTE_PANEL,
+                              .b_depth = MOTE_PANEL,
+                              .b_padded = true,
+                              .c = w->gram + (size_t)begin * small,
+                              .c_row = small};
             k->gemm[MOTE_TYPE_F32](&gram);
         }
         meet(t); /* gram is whole, and nobody reads the panels any more */

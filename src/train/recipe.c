@@ -12,7 +12,8 @@
 #include "train/trainer.h"
 
 static const struct {
-    double flops_per_thread;     /* sustained in training, a core with AVX2; a guess until the command has measured */
+    double flops_per_second;     /* sustained in training by two cores of our time; not measured here, because the same
+                                    text and seed must give the same model on every machine and any threads */
     double minutes;              /* where the caller gave none; epochs and steps alone do not change the size */
     double tokens_per_parameter; /* to be read within the budget: 20 is compute-optimal (Hoffmann et al. 2022); models
                                     that are to run on small machines, and repeated text, want fewer parameters, not
@@ -28,7 +29,7 @@ static const struct {
                                  megabyte of text; Muon moves by a fixed spectral norm, so it minds the width less */
     double lr_low, lr_high;
 } recipe = {
-    .flops_per_thread = 25e9,
+    .flops_per_second = 80e9,
     .minutes = 5,
     .tokens_per_parameter = 12,
     .unique_per_parameter = 1,
@@ -83,7 +84,7 @@ typedef struct {
     mote_config *config;
     mote_train_options *options;
     mote_buffer reasons;
-    double threads, budget; /* FLOPs */
+    double budget; /* FLOPs */
     double flops_per_token, train_tokens, step_tokens;
 } cook;
 
@@ -217,13 +218,11 @@ mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_config *co
         return mote_fail(error, MOTE_USAGE, "the training text has %llu tokens; training needs 2 at least",
                          (unsigned long long)facts->train_tokens);
     if (config->vocab <= 0) config->vocab = facts->vocab;
-    int threads = facts->threads > 0 ? facts->threads : mote_trainer_threads(options);
     cook c = {.facts = facts,
               .config = config,
               .options = options,
-              .threads = threads,
               .train_tokens = (double)facts->train_tokens};
-    c.budget = (facts->minutes > 0 ? facts->minutes : recipe.minutes) * 60 * c.threads * recipe.flops_per_thread;
+    c.budget = (facts->minutes > 0 ? facts->minutes : recipe.minutes) * 60 * recipe.flops_per_second;
     choose_context(&c);
     mote_train_options complete;
     mote_status status = choose_size(&c, error);
