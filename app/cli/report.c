@@ -24,7 +24,7 @@ static const char style[] =
     "h2{font-size:17px;margin:36px 0 12px}.over{width:100%;font-size:13px;color:var(--soft)}\n"
     ".state{font-size:13px;font-weight:600;padding:2px 10px;border-radius:99px;border:1px solid currentColor;"
     "color:var(--main)}.finished{color:var(--good)}.diverged{color:var(--bad)}.interrupted{color:var(--second)}\n"
-    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:1px;margin:24px 0 20px;"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(128px,1fr));gap:1px;margin:24px 0 20px;"
     "background:var(--line);border:1px solid var(--line);border-radius:10px;overflow:hidden}"
     ".tile{background:var(--card);padding:14px 16px}.tile "
     "b{display:block;font-size:24px;font-weight:650;line-height:1.25;"
