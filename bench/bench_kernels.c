@@ -209,7 +209,7 @@ static void call_rms_norm_backward(void *w) {
     row_work *r = w;
     r->k->rms_norm_backward(r->d, r->a, r->b, 1, ROW, r->c, false);
 }
-static void call_softmax(void *w) { row_work *r = w; r->k->softmax(r->a, SCORES, 0.01f); }
+static void call_softmax(void *w) { row_work *r = w; r->k->softmax(r->a, SCORES, 0.01f, NULL); }
 static void call_softmax_again(void *w) { row_work *r = w; r->k->softmax_again(r->a, SCORES, 0.01f, 5); }
 static void call_silu_gate(void *w) { row_work *r = w; r->k->gate[MOTE_ACTIVATION_SILU](r->a, r->b, r->c, ROW); }
 static void call_gelu(void *w) { row_work *r = w; r->k->activate[MOTE_ACTIVATION_GELU](r->a, r->c, ROW); }

@@ -229,9 +229,34 @@ static void run_block(const block *at) {
 
 static int blocks_of(int n, int most) { return n <= most ? 1 : (n + most - 1) / most; }
 
+/* A few rows against whole panels in memory, which is what decoding does all the time: one pass over B, no blocks. */
+static void gemm_few(const mote_gemm *g, mote_type type) {
+    static const int few_rows_panels[FEW_ROWS] = FEW_ROWS_PANELS;
+    const int rows = g->rows, panels = (g->columns + MOTE_PANEL - 1) / MOTE_PANEL, widest = few_rows_panels[rows - 1];
+    const int strips = (panels + widest - 1) / widest;
+    const size_t weight_bytes = type == MOTE_TYPE_F32 ? sizeof(float) : sizeof(uint16_t);
+    tile t = {.depth = g->depth, .a = g->a, .a_row = g->a_row, .a_depth = g->a_depth, .b_panel = g->b_panel,
+              .b_depth = g->b_depth, .c_row = g->c_row, .start_row = g->start ? g->start_row : 0};
+    const float *start = g->start ? g->start : g->bias;
+    for (int i = 0, panel = 0; i < strips; i++) {
+        int next = panels * (i + 1) / strips, width = next - panel, columns = g->columns - panel * MOTE_PANEL;
+        t.b = (const char *)g->b + (size_t)panel * g->b_panel * weight_bytes;
+        t.c = g->c + panel * MOTE_PANEL;
+        t.start = start ? start + panel * MOTE_PANEL : NULL;
+        tile_function run = tiles[type][rows][width];
+        if (columns >= width * MOTE_PANEL) run(&t);
+        else run_narrow_tile(&t, run, rows, width, columns);
+        panel = next;
+    }
+}
+
 static void gemm(const mote_gemm *g, mote_type type) {
     block at = {.g = g, .type = type, .start = g->start, .start_row = g->start_row};
     if (g->rows <= 0 || g->columns <= 0) return;
+    if (g->rows <= FEW_ROWS && !(g->start && g->bias) && (g->b_padded || g->columns % MOTE_PANEL == 0)) {
+        gemm_few(g, type);
+        return;
+    }
     if (g->bias && !g->start) {
         at.start = g->bias;
         at.start_row = 0;

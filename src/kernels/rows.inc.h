@@ -56,7 +56,7 @@ static void norm_gain_backward(const float *dy, const float *x, float mean, floa
                 v_store(dgain + i, v_fma(v_load(dy + i, count), normal, v_load(dgain + i, count)), count););
 }
 
-static float softmax(float *scores, int n, float scale) {
+static void softmax(float *scores, int n, float scale, float *log_sum) {
     vf factor = v_set(scale), most = v_set(-INFINITY), sum = v_set(0);
     EACH_VECTOR(int, n, most = v_max(most, v_keep(v_mul(factor, v_load(scores + i, count)), -INFINITY, count)););
     float largest = v_largest(most);
@@ -66,7 +66,7 @@ static float softmax(float *scores, int n, float scale) {
     float total = v_sum(sum);
     vf inverse = v_set(1 / total);
     EACH_VECTOR(int, n, v_store(scores + i, v_mul(v_load(scores + i, count), inverse), count););
-    return (float)((double)largest + log((double)total));
+    if (log_sum) *log_sum = (float)((double)largest + log((double)total));
 }
 
 static void softmax_again(float *scores, int n, float scale, float log_sum) {

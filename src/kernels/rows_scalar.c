@@ -59,7 +59,7 @@ static void norm_gain_backward_scalar(const mote_real *dy, const mote_real *x, m
     for (int i = 0; i < n; i++) dgain[i] = mote_fused(dy[i], (x[i] - mean) * inverse, dgain[i]);
 }
 
-static mote_real softmax_scalar(mote_real *scores, int n, mote_real scale) {
+static void softmax_scalar(mote_real *scores, int n, mote_real scale, mote_real *log_sum) {
     mote_real largest = scale * scores[0];
     for (int i = 1; i < n; i++) largest = scale * scores[i] > largest ? scale * scores[i] : largest;
     double sum = 0;
@@ -69,7 +69,7 @@ static mote_real softmax_scalar(mote_real *scores, int n, mote_real scale) {
     }
     mote_real inverse = (mote_real)(1 / sum);
     for (int i = 0; i < n; i++) scores[i] *= inverse;
-    return (mote_real)((double)largest + log(sum));
+    if (log_sum) *log_sum = (mote_real)((double)largest + log(sum));
 }
 
 static void softmax_again_scalar(mote_real *scores, int n, mote_real scale, mote_real log_sum) {

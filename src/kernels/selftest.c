@@ -72,7 +72,11 @@ static void run_layer_norm_backward(const mote_kernels *k, work *v) {
 static void run_norm_gain_backward(const mote_kernels *k, work *v) {
     k->norm_gain_backward(v->x, v->y, tenth, 2, VALUES, v->z);
 }
-static void run_softmax(const mote_kernels *k, work *v) { v->number = (double)k->softmax(v->x, VALUES, 3); }
+static void run_softmax(const mote_kernels *k, work *v) {
+    mote_real log_sum;
+    k->softmax(v->x, VALUES, 3, &log_sum);
+    v->number = (double)log_sum;
+}
 static void run_softmax_again(const mote_kernels *k, work *v) { k->softmax_again(v->x, VALUES, 3, 2); }
 static void run_softmax_backward(const mote_kernels *k, work *v) { k->softmax_backward(v->x, v->y, VALUES, 3, tenth); }
 static void run_rope(const mote_kernels *k, work *v) {

@@ -88,24 +88,26 @@ typedef struct {
 static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s, queries t, mote_real *scores) {
     int n = op->as.attention.head_dim, kv_head = t.head / (op->as.attention.heads / op->as.attention.kv_heads);
     int first = (x->private_state ? 0 : s->position) - s->begin; /* position of batch row r: first + r */
-    int k1 = first + t.end, k0 = first_key(op, first + t.begin) / MOTE_PANEL * MOTE_PANEL, width = k1 - k0;
+    int k1 = first + t.end, k0 = first_key(op, first + t.begin) / MOTE_PANEL * MOTE_PANEL;
+    int width = (k1 - k0 + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL; /* scores of whole panels: no narrow products */
     int rows = (t.end - t.begin) * t.n_heads, value_width = mote_attention_value_width(n);
     size_t q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])),
            y_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->out[0]));
     score(x, mote_value(x, op->in[0], t.begin) + op->as.attention.q_column + t.head * n, q_row, rows,
-          mote_attention_keys(x, op, s->slot, kv_head), k0, k1, n, scores, width);
+          mote_attention_keys(x, op, s->slot, kv_head), k0, k0 + width, n, scores, width);
     for (int r = 0; r < rows; r++) {
         int row = t.n_heads > 1 ? t.begin : t.begin + r, head = t.n_heads > 1 ? t.head + r : t.head;
         mote_real *p = scores + (size_t)r * (size_t)width;
         int low = first_key(op, first + row) - k0, high = first + row + 1 - k0;
         memset(p, 0, (size_t)low * sizeof *p);
-        mote_value(x, op->out[1], row)[head] = x->kernels->softmax(p + low, high - low, op->as.attention.scale);
-        memset(p + high, 0, (size_t)(width - high) * sizeof *p);
+        x->kernels->softmax(p + low, high - low, op->as.attention.scale,
+                            x->training ? mote_value(x, op->out[1], row) + head : NULL);
+        memset(p + high, 0, (size_t)(k1 - k0 - high) * sizeof *p);
     }
     mote_gemm g = {
         .rows = rows,
         .columns = n,
-        .depth = width,
+        .depth = k1 - k0,
         .a = scores,
         .a_row = (size_t)width,
         .a_depth = 1,
