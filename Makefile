@@ -149,6 +149,8 @@ fuzz:
 	@$(MAKE) --no-print-directory VARIANT=fuzz CC=$(CC_fuzz) fuzz-run
 fuzz-run: $(FUZZERS)
 	@tools/fuzz.sh $(SECONDS) $(FUZZERS)
+bench-peers: all
+	@bench/peers.py $(B)/mote $(PEERS)
 bench: all $(BENCHES)
 	@tools/bench.sh $(B) $(BENCHES)
 demo: all
@@ -202,6 +204,7 @@ help:
 	@echo 'make test             all tests, < 2 minutes'
 	@echo 'make check-kernels    every kernel slot against the scalar reference, on every CPU that can be emulated'
 	@echo 'make check-gradients  every op: finite differences in double against its backward'
+	@echo 'make bench-peers      the same models trained by mote and by tuned PyTorch, in turns (PEERS="A C --rounds 3")'
 	@echo 'make bench            kernels, prefill, decode, training steps of this machine'
 	@echo 'make fuzz             libFuzzer, SECONDS=60 for each target (clang)'
 	@echo 'make asan ubsan tsan  the C tests under a sanitizer'
@@ -215,5 +218,5 @@ help:
 FORCE:
 .SECONDARY:
 .PHONY: all test test-units asan ubsan tsan oom gradients-program check-gradients aarch64-program check-kernels lint \
-    fuzz fuzz-run bench demo goldens install uninstall clean help FORCE
+    fuzz fuzz-run bench bench-peers demo goldens install uninstall clean help FORCE
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(wildcard $(B)/tests/*.d $(B)/bench/*.d $(B)/fuzz/*.d)

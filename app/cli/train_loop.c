@@ -241,12 +241,14 @@ mote_status train_loop(struct training *training, mote_error *error) {
         done = mote_trainer_steps_done(training->trainer);
         report.step = done;
         log_step(training, &report);
-        bool evaluated = done < steps && done % training->evaluate_every == 0;
+        /* not just before the end, which has an evaluation and a sample of its own */
+        bool evaluated = steps - done > training->evaluate_every / 2 && done % training->evaluate_every == 0;
         if (evaluated) status = evaluate(training, &report, error);
         if (status) return status;
         show(training, &report, evaluated);
         if (done == steps) break;
-        if (training->sample_every && done % training->sample_every == 0) write_sample(training, done);
+        bool sample = training->sample_every && steps - done > training->sample_every / 2;
+        if (sample && done % training->sample_every == 0) write_sample(training, done);
         if (done % training->save_every == 0 || now_seconds() - training->saved_at > 600) save_on_the_way(training);
     }
     progress_clear(&training->progress);
