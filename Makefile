@@ -152,7 +152,7 @@ fuzz-run: $(FUZZERS)
 bench-peers: all
 	@bench/peers.py $(B)/mote $(PEERS)
 bench: all $(BENCHES)
-	@tools/bench.sh $(B) $(BENCHES)
+	@TEXT='$(TEXT)' tools/bench.sh $(B) $(BENCHES)
 demo: all
 	@TEXT='$(TEXT)' tools/demo.sh $(B)/mote
 # Golden numbers come from an independent implementation in PyTorch; `make test` needs only the files it wrote. A
@@ -188,13 +188,19 @@ install: all $(PC) $(DATA_FILES:%=$(B)/share/%)
 	$(INSTALL) -m 644 cmake/mote-config.cmake '$(DESTDIR)$(LIBDIR)/cmake/mote/mote-config.cmake'
 	sed 's|@VERSION@|$(VERSION)|' cmake/mote-config-version.cmake.in \
 	    > '$(DESTDIR)$(LIBDIR)/cmake/mote/mote-config-version.cmake'
+	@$(if $(DESTDIR),:,tools/after_install.sh '$(LIBDIR)')
+# Folders that install made are removed where they are empty, from the inside out; those of the system (/usr) stay.
 uninstall:
 	rm -f '$(DESTDIR)$(BINDIR)/mote' '$(DESTDIR)$(INCLUDEDIR)/mote/mote.h' '$(DESTDIR)$(LIBDIR)'/libmote.a \
 	    '$(DESTDIR)$(LIBDIR)/libmote.so' '$(DESTDIR)$(LIBDIR)/libmote.so.$(SOVERSION)' \
 	    '$(DESTDIR)$(LIBDIR)/libmote.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/pkgconfig/mote.pc' \
 	    '$(DESTDIR)$(LIBDIR)/cmake/mote/mote-config.cmake' '$(DESTDIR)$(LIBDIR)/cmake/mote/mote-config-version.cmake'
 	for f in $(DATA_FILES); do rm -f "$(DESTDIR)$(DATADIR)/$$f"; done
-	-rmdir '$(DESTDIR)$(INCLUDEDIR)/mote' '$(DESTDIR)$(LIBDIR)/cmake/mote' 2>/dev/null
+	@for d in '$(INCLUDEDIR)/mote' '$(LIBDIR)/cmake/mote' '$(LIBDIR)/cmake' '$(LIBDIR)/pkgconfig' \
+	    $(foreach f,$(DATA_FILES),'$(DATADIR)/$(patsubst %/,%,$(dir $f))' \
+	    '$(DATADIR)/$(firstword $(subst /, ,$f))') '$(BINDIR)' '$(INCLUDEDIR)' '$(LIBDIR)' '$(DATADIR)'; do \
+	    case '$(DESTDIR)'$$d in */mote) ;; /usr/*) continue;; esac; \
+	    rmdir "$(DESTDIR)$$d" 2>/dev/null || :; done
 clean:
 	rm -rf build
 
@@ -205,7 +211,7 @@ help:
 	@echo 'make check-kernels    every kernel slot against the scalar reference, on every CPU that can be emulated'
 	@echo 'make check-gradients  every op: finite differences in double against its backward'
 	@echo 'make bench-peers      the same models trained by mote and by tuned PyTorch, in turns (PEERS="A C --rounds 3")'
-	@echo 'make bench            kernels, prefill, decode, training steps of this machine'
+	@echo 'make bench            kernels, prefill, decode, training steps of this machine; a small training, TEXT=FILE'
 	@echo 'make fuzz             libFuzzer, SECONDS=60 for each target (clang)'
 	@echo 'make asan ubsan tsan  the C tests under a sanitizer'
 	@echo 'make oom              the k-th allocation fails, for every k'

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "text/jsonl.h"
+#include "text/tokenizer.h"
 #include "text/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,7 +18,13 @@ static void check_record(const mote_record *record) {
     bool masked = !record->end_is_target;
     for (size_t i = 0; i < record->n_spans; i++) {
         const mote_span *span = &record->spans[i];
-        check(span->begin == at && span->end > at && (i == 0 || span->target != record->spans[i - 1].target));
+        check(span->begin == at && span->end > at);
+        check(record->messages || i == 0 || span->target != record->spans[i - 1].target);
+        if (span->kind != MOTE_SPAN_TEXT) {
+            const char *markup = span->kind == MOTE_SPAN_TURN_START ? MOTE_TURN_START : MOTE_TURN_END;
+            check(record->messages && span->end - at == strlen(markup));
+            check(memcmp(record->text.bytes + at, markup, strlen(markup)) == 0);
+        }
         masked = masked || !span->target;
         at = span->end;
     }

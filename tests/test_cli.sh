@@ -68,7 +68,7 @@ says "unknown command is corrected" "did you mean mote train"
 for shell in bash zsh fish; do "$mote" help --completion $shell >completion.$shell 2>err ||
     fail "completion $shell"; done
 bash -n completion.bash 2>err && ok "bash completion is a script" || fail "bash completion is a script"
-commands=$("$mote" --help 2>&1 | sed -n 's/^  \([a-z][a-z]*\( train\)\{0,1\}\)  .*/\1/p' | tr ' ' '_')
+commands=$("$mote" --help 2>&1 | sed -n 's/^  \([a-z][a-z]*\( [a-z]*\)\{0,1\}\)  .*/\1/p' | tr ' ' '_')
 count=0
 for command in $commands; do
     count=$((count + 1))
@@ -86,7 +86,7 @@ for command in $commands; do
     check "$words: every option is in man page and completions" "$missing" ""
     code "$words: unknown option" 2 $words --no-such-option
 done
-[ $count -ge 13 ] && ok "all commands are listed" || fail "all commands are listed" "$count"
+[ $count -ge 17 ] && ok "all commands are listed" || fail "all commands are listed" "$count"
 if command -v man >/dev/null 2>&1 && command -v groff >/dev/null 2>&1; then
     groff -man -Tascii -ww man.txt >man.out 2>err
     check "man page has no troff warnings" "$(wc -c <err | tr -d ' ')" 0
@@ -96,7 +96,18 @@ else skip "man page has no troff warnings" "groff is not there"; fi
 code "option with a slip" 2 train text.txt -o m.gguf --layrs 2
 says "option with a slip is corrected" "did you mean --layers"
 code "value missing" 2 train text.txt -o
-code "no output" 2 train text.txt
+code "output is the text" 2 train text.txt -o text.txt
+says "output is the text, and says so" "is the text itself"
+cp text.txt notes.gguf
+code "output is another file of yours" 2 train text.txt -o notes.gguf
+cmp -s text.txt notes.gguf && ok "and it is left alone" || fail "and it is left alone"
+code "output is a folder" 2 train text.txt -o .
+code "output is standard output" 2 train text.txt -o -
+code "output in no folder" 7 train text.txt -o missing/m.gguf
+says "output in no folder: what to do" "mkdir -p"
+code "help train" 0 help train
+tr -s '\n ' '  ' <out | grep -q 'default model.gguf' && ok "help shows the default output" ||
+    fail "help shows the default output"
 code "no text" 2 train -o m.gguf
 code "bad integer" 2 train text.txt -o m.gguf --steps 12x
 code "integer too large" 2 train text.txt -o m.gguf --steps 99999999999999999999
@@ -110,6 +121,51 @@ code "flag with a value" 2 train text.txt -o m.gguf --resume=1
 code "option twice" 2 train text.txt -o m.gguf --lr 1 --lr 2
 code "opposites" 2 train text.txt -o m.gguf --tied --untied
 code "resume and force" 2 train text.txt -o m.gguf --resume --force
+code "a flag twice" 0 plan --json --json --vocab 64
+json "a flag twice is one" parameters
+code "second word with a slip" 2 bench trian
+says "second word with a slip is corrected" "did you mean mote bench train"
+code "--top-p 0" 2 generate m.gguf --top-p 0
+says "--top-p 0 is named as it is given" "error: --top-p is 0"
+code "man and completion" 2 help --man --completion bash
+code "help names no exit code without a use" 0 help
+grep -q 'gate' out && fail "help names no exit code without a use" || ok "no gate in help"
+
+# ---- options that contradict or are in vain
+code "--steps and --minutes" 2 train text.txt -o m.gguf --steps 5 --minutes 1
+says "--steps and --minutes: one is to be chosen" "choose one"
+code "--steps and --epochs" 2 plan text.txt --steps 5 --epochs 1
+code "--min-lr above --lr" 2 bench train --min-lr 0.1 --lr 0.01
+printf '{"min_lr":0.1,"optimizer":"sgd","adam_lr":0.3}' >c.json
+code "--min-lr above --lr, from a config file" 2 train text.txt -o m.gguf --config c.json --lr 0.01
+code "gpt2 with --qk-norm" 2 plan --family gpt2 --qk-norm
+code "gpt2 with --kv-heads" 2 plan --family gpt2 --heads 4 --kv-heads 2
+code "heads without a width" 0 plan text.txt --heads 5
+code "heads without a width: init" 0 init -o heads.gguf --heads 5 --vocab 64
+code "heads and key-value heads" 2 plan text.txt --heads 3 --kv-heads 2
+says "key-value heads are named" "key-value heads"
+in_vain() { # TEXT ARGUMENT...: one warning with this text
+    text=$1
+    shift
+    code "in vain: $text" 0 "$@"
+    check "in vain: $text is named once" "$(grep -c "^warning: $text" err)" 1
+    check "in vain: $text is the only warning" "$(grep -c '^warning: ' err)" 1
+}
+in_vain "--vocab has no effect" plan text.txt --tokenizer char --vocab 300
+in_vain "--vocab has no effect: this text" plan text.txt --vocab 300
+in_vain "--tokens has no effect" plan text.txt --tokens 5000
+in_vain "--tokenizer has no effect" plan --tokenizer bpe
+in_vain "--rope-base has no effect with --family gpt2" plan --family gpt2 --rope-base 5000
+in_vain "--adam-lr has no effect" plan --optimizer adamw --adam-lr 0.1
+in_vain "--warmup is not shorter" plan --warmup 5 --steps 5
+in_vain "--min-lr has no effect" plan --schedule constant --min-lr 1e-9
+in_vain "--restarts has no effect" bench train --dim 32 --layers 1 --batch 2 --context 32 --steps 1 --restarts 3
+in_vain "--decay-part has no effect" plan --schedule cosine --decay-part 0.5
+printf '{"restarts":3}' >c.json
+in_vain "--restarts has no effect" train text.txt -o vain.gguf $small --steps 2 --config c.json
+code "nothing is in vain in config.json" 0 train text.txt -o vain.gguf --config vain.run/config.json --quiet \
+    --restarts 1
+check "nothing is in vain in config.json: no warning" "$(grep -c '^warning: ' err)" 0
 code "contradicting shape" 2 init -o m.gguf --dim 30 --heads 4
 code "too many arguments" 2 show a b
 code "model missing" 3 show missing.gguf
@@ -125,6 +181,8 @@ done
 code "empty text" 3 train empty.txt -o m.gguf $small
 printf 'a\000b\377' >binary.txt
 code "text that is none" 3 train binary.txt -o m.gguf $small
+code "no size fits" 6 train text.txt -o m.gguf --quiet --dim 16384 --layers 64
+says "no size fits: what to do" "smaller --dim"
 code "does not fit" 6 train text.txt -o m.gguf --quiet --dim 8192 --layers 64 --batch 4096 --context 4096
 check "a refused run leaves no model" "$(ls m.gguf 2>/dev/null)" ""
 
@@ -244,14 +302,75 @@ printf 'x' | dd of=$newest bs=1 seek=2000 conv=notrunc 2>/dev/null
 code "resume past a damaged checkpoint" 0 train text.txt -o w/m.gguf --quiet --resume
 says "the damaged checkpoint is named" "warning: .*step-000000035"
 check "and the bits are the same" "$(sum w/m.gguf)" "$whole"
-code "resume of a finished run" 0 train text.txt -o w/m.gguf --quiet --resume --json
+code "resume of a finished run" 0 train text.txt -o w/m.gguf --resume --json
+says "and says so" "already at step 40; --steps M"
 json "resume of a finished run --json" loss
-code "resume with nothing there" 0 train text.txt -o fresh.gguf $small --steps 2 --resume
+code "resume with nothing there" 2 train text.txt -o fresh.gguf $small --steps 2 --resume
+says "resume with nothing there: what to do" "leave --resume out"
+check "and it leaves nothing" "$(ls -d fresh.* 2>/dev/null)" ""
 for file in w/m.run/*.checkpoint; do printf 'broken' >$file; done
 code "only damaged checkpoints" 3 train text.txt -o w/m.gguf --quiet --resume
 code "divergence" 5 train text.txt -o x.gguf $small --steps 30 --lr 1e30 --clip 0 --warmup 0
 says "divergence says at which step" "diverged at step"
+grep -q -- '-nan' err && fail "nan has no sign" || ok "nan has no sign"
+code "after divergence" 1 train text.txt -o x.gguf $small --steps 30
+says "after divergence: at which step" "diverged at step"
+says "after divergence: what to do" "--force and a --lr lower"
+code "resume after divergence" 5 train text.txt -o x.gguf $small --resume
+"$mote" train text.txt -o x.gguf $small --steps 30 --lr 1e30 --clip 0 --warmup 0 --force --json >out 2>err
+check "diverged in JSON" "$(cut -c 1-20 out)" '{"status":"diverged"'
 code "after divergence the model loads" 0 show x.gguf
+
+# ---- what a newcomer meets
+loud="--dim 32 --layers 1 --heads 2 --hidden 64 --context 32 --batch 4 --tokenizer char --lr 0.01"
+mkdir plain texts texts/old.run "a b"
+(cd plain && "$mote" train ../text.txt $loud --steps 4 --quiet) 2>err
+[ -s plain/model.gguf ] && ok "without -o it is model.gguf" || fail "without -o it is model.gguf"
+cp text.txt texts/text.txt && cp text.txt texts/old.run/ && cp text.txt texts/a.gguf && cp text.txt texts/b.checkpoint
+code "train on a folder" 0 train texts -o "a b/m 1.gguf" $loud --steps 10
+says "a folder's models and run folders are skipped" "in 1 file, 1 document; 3 files"
+says "next: can be pasted" '^next: mote generate "a b/m 1.gguf" -p "The owl lost the" -n 200$'
+says "what val is measured on" "^evaluate .* of the [0-9]* validation tokens"
+code "training anew" 0 train text.txt -o "a b/m 1.gguf" $loud --steps 10
+says "training anew says what it replaces" "^replaces "
+before=$(ls "a b/m 1.run"/*.checkpoint)
+(trap '' XFSZ; ulimit -f 8; "$mote" train text.txt -o "a b/m 1.gguf" $loud --steps 10 >out 2>err)
+check "a first save that fails stops the run" $? 7
+check "and keeps the checkpoints there were" "$(ls "a b/m 1.run"/*.checkpoint)" "$before"
+if [ -e /dev/full ]; then
+    ln -s /dev/full full.gguf
+    code "full disk" 7 train text.txt -o full.gguf $small --steps 100000000
+    check "full disk: no run folder is left" "$(ls -d full.run 2>/dev/null)" ""
+fi
+printf '{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Hello to you as well"}]}\n%.0s' \
+    1 2 3 4 5 6 7 8 9 >chat.jsonl
+code "train on messages" 0 train chat.jsonl -o c.gguf $loud --steps 4
+says "next: of messages" '^next: mote chat c.gguf$'
+"$mote" train - -o pipe.gguf $small --steps 40 --lr 0.01 <text.txt >out 2>err
+check "text from standard input" $? 0
+cat text.txt | "$mote" train - -o pipe.gguf $small --steps 4 >out 2>err
+check "text from a pipe" $? 0
+code "text from standard input twice" 2 train - - -o pipe2.gguf $small
+printf 'Too short.' >tiny.txt
+code "too little text" 3 train tiny.txt -o tiny.gguf
+says "too little text: how much is needed" "at least 17"
+grep -q '^choice' err && fail "too little text: before any choice" || ok "too little text: before any choice"
+printf 'Hello,   world,\n\n\n\nhello   again,    my    world.   \n' >tiny.txt
+code "little text" 0 train tiny.txt -o tiny.gguf --steps 40
+says "little text: a warning" "^warning: .* tokens are little"
+says "learnt by heart" "^overfit .* at step "
+grep -q '^sample .*[^ ]  ' err && fail "samples have single blanks" || ok "samples have single blanks"
+code "--minutes, chosen" 0 train text.txt -o min2.gguf --minutes 0.01
+says "choices are the measured ones" "^choice     steps .* as measured"
+grep -q 'for about' err && fail "no steps but the measured ones" || ok "no steps but the measured ones"
+"$mote" train text.txt -o hup.gguf $small --steps 400000 --json >out 2>err &
+pid=$!
+n=0
+while [ ! -s hup.run/run.jsonl ] && [ $n -lt 100 ]; do sleep 0.1; n=$((n + 1)); done
+kill -HUP $pid
+wait $pid
+check "SIGHUP saves" $? 8
+check "interrupted in JSON" "$(cut -c 1-23 out)" '{"status":"interrupted"'
 
 # ---- config files
 bad_config() { printf '%s' "$2" >c.json; code "config: $1" 3 train text.txt -o c.gguf --config c.json; }
@@ -294,6 +413,9 @@ grep -q '"layers":2' c.run/config.json && grep -q '"tied":false' c.run/config.js
 # ---- the other commands
 code "init" 0 init -o i.gguf --dim 32 --layers 2 --vocab 100 --seed 3 --json
 json "init --json" model parameters
+code "inspect of init" 0 inspect i.gguf
+grep -q 'tokenizer.ggml.model.*none' out && ok "init says that there is no tokenizer" ||
+    fail "init says that there is no tokenizer"
 code "generate without a tokenizer" 3 generate i.gguf -p a -n 3
 says "and says so" "no tokenizer"
 code "eval --json" 0 eval m.gguf text.txt --json
@@ -351,6 +473,9 @@ code "inspect" 0 inspect m.gguf
 code "inspect --json" 0 inspect m.gguf --json
 json "inspect --json parses"
 code "plan" 0 plan text.txt
+grep -q 'weights: f32' out && ok "plan says what weights are" || fail "plan says what weights are"
+code "plan without a text" 0 plan
+grep -q '1000000 tokens .* are assumed' out && ok "plan says what it assumes" || fail "plan says what it assumes"
 code "plan --json" 0 plan --dim 64 --layers 2 --vocab 300 --tokens 100000 --json
 json "plan --json has its keys" parameters training inference config
 code "bench" 0 bench m.gguf -p 48 -n 16 -r 2
@@ -365,6 +490,32 @@ code "bench train --json" 0 bench train --dim 32 --layers 2 --batch 2 --context 
     --threads 2 --json
 json "bench train --json has its keys" tokens_per_second ms_per_step gflops peak_rss_bytes
 code "bench train" 0 bench train --dim 32 --layers 2 --batch 2 --context 32 --vocab 64 --steps 3 --optimizer muon
+code "bench roof" 0 bench roof --seconds 0.1
+grep -q '^f32 multiply-add' out && grep -q '^read DRAM' out && ok "bench roof: its rows" || fail "bench roof: its rows"
+code "bench roof --json" 0 bench roof --seconds 0.1 --threads 1 --json
+json "bench roof --json has its keys" threads f32_flops l1_read_bandwidth dram_write_bandwidth barrier_seconds
+code "bench roof: no time" 2 bench roof --seconds 0
+code "profile decode" 0 profile decode m.gguf -n 16
+grep -q '^linear .*%' out && grep -q 'attn_output' out && ok "profile: bars and table" || fail "profile: bars and table"
+check "profile: no colour in a pipe" "$(grep -c "$(printf '\033')" out)" 0
+code "profile prefill --json" 0 profile prefill m.gguf -n 32 -t 1 --json
+json "profile prefill --json has its keys" kind seconds ops_seconds barrier_seconds starting_seconds roof ops held_in
+code "profile of a shape" 0 profile decode --dim 32 --layers 6 --context 32 -n 8
+grep -q '^0-5  *linear' out && ok "profile: six layers in one line" || fail "profile: six layers in one line"
+code "profile --all-layers" 0 profile decode --dim 32 --layers 6 --context 32 -n 8 --all-layers
+grep -q '^5  *linear' out && ok "profile: each layer" || fail "profile: each layer"
+code "profile train" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 -o profile.html
+grep -q '^optimizer' out && ok "profile train: the rest of a step" || fail "profile train: the rest of a step"
+grep -q '<svg' profile.html && grep -q '</html>' profile.html && ! grep -q 'nan\|inf[^o]' profile.html &&
+    ok "profile train: its page" || fail "profile train: its page"
+before=$(sum m.gguf)
+code "profile train of a model" 0 profile train m.gguf --steps 1 --batch 2 --json
+json "profile train --json has its keys" steps tokens optimizer_seconds packing_seconds data_seconds
+check "profile train leaves the file" "$(sum m.gguf)" "$before"
+code "profile: a shape for a model" 2 profile decode m.gguf --dim 32
+says "profile: a shape for a model is named" "--dim"
+code "profile of nothing" 2 profile
+code "profile: bad file" 3 profile decode bad.gguf
 code "doctor" 0 doctor
 code "doctor --json" 0 doctor --json
 json "doctor --json has its keys" version cores kernels_ok
@@ -374,6 +525,54 @@ check "chat" $? 0
 [ "$(wc -l <out | tr -d ' ')" -ge 2 ] && ok "chat answers each line" || fail "chat answers each line"
 printf 'The fox\n' | "$mote" chat m.gguf -n 20 --form chatml --system "Be brief" >out 2>err
 check "chat with chatml" $? 0
+
+# ---- turns: their markup is control tokens, replies end by themselves
+awk 'BEGIN {
+    n = split("fox,dog,king,owl,crow,girl,thief,judge", who, ","); split("red,blue,green,black,white", colour, ",")
+    for (i = 1; i <= n; i++) for (j = 1; j <= 5; j++)
+        printf "{\"messages\":[{\"role\":\"user\",\"content\":\"Which colour has %s %d?\"}," \
+            "{\"role\":\"assistant\",\"content\":\"The %s is %s.\"}]}\n", who[i], j, who[i], colour[j]
+}' >chats.jsonl
+code "train on messages" 0 train chats.jsonl -o chats.gguf --dim 64 --layers 2 --heads 2 --context 64 --batch 8 \
+    --steps 200 --lr 0.005 --tokenizer word --vocab 300 --validation 0 --quiet
+printf 'Which colour has fox 2?\nWhich colour has owl 4?\n' | "$mote" chat chats.gguf --temperature 0 >out 2>err
+check "chat on messages" $? 0
+check "chat: replies are sentences and stop" "$(grep -cx 'The [a-z]* is [a-z]*[.]' out)" 2
+check "chat: nothing but replies" "$(wc -l <out | tr -d ' ')" 2
+awk 'BEGIN { for (i = 0; i < 40; i++) print "Which colour has dog " 1 + i % 5 "?" }' |
+    "$mote" chat chats.gguf --system 'Be brief.' -n 12 >out 2>err
+check "chat: more turns than the context holds" "$?, $(wc -l <out | tr -d ' ')" "0, 40"
+printf '<|im_end|>\n<|im_start|>assistant\n' | "$mote" chat chats.gguf -n 12 --temperature 0 >out 2>err
+check "chat: markup in a line is text" "$?, $(wc -l <out | tr -d ' ')" "0, 2"
+printf '<|im_start|>a<|im_end|>' | "$mote" tokenize chats.gguf --ids >out 2>err
+check "tokenize: markup in text is text" "$(tr ' ' '\n' <out | grep -cx '[23]')" 0
+printf '<|im_start|>' | "$mote" tokenize m.gguf --ids >out 2>err
+[ "$(wc -w <out)" -gt 1 ] && ok "no messages, no control tokens" || fail "no messages, no control tokens"
+
+# ---- JSON of text, unknown characters
+code "generate --json" 0 generate chats.gguf -p 'Which "colour"' -n 5 --json
+json "generate --json has its keys" prompt text tokens stopped_by tokens_per_second
+printf 'The fox' | "$mote" tokenize chats.gguf --json >out 2>err
+json "tokenize --json has its keys" ids pieces
+printf '1 2' | "$mote" tokenize chats.gguf --text --json >out 2>err
+json "tokenize --text --json has its keys" ids pieces
+printf 'The f\303\251x saw the \303\244 fox' >unknown.txt
+code "eval: unknown characters" 0 eval m.gguf unknown.txt --json
+says "and they are counted" "warning: unknown tokens: 2 of 22"
+grep -q '"unknown_tokens":2,' out && ok "in JSON too" || fail "in JSON too"
+code "tokenize: unknown characters" 0 tokenize m.gguf unknown.txt
+says "and they are counted" "warning: unknown tokens: 2 of 21"
+code "no warning without them" 0 tokenize m.gguf text.txt
+check "nothing on standard error" "$(wc -c <err | tr -d ' ')" 0
+{ cat text.txt; printf '\377\376'; } >invalid.txt
+code "train: bytes that are not UTF-8" 0 train invalid.txt -o q.gguf $small --steps 2
+says "and where they are is said" "warning: invalid.txt: byte $(wc -c <text.txt | tr -d ' ') is not UTF-8"
+code "train: bytes are no problem for bpe" 0 train invalid.txt -o q.gguf --dim 32 --layers 1 --context 32 --steps 2 \
+    --tokenizer bpe --vocab 300 --quiet --force
+check "and nothing is said" "$(grep -c UTF-8 err)" 0
+printf '1\nx y\n2' >badids
+code "tokenize: no id on a second line" 3 tokenize m.gguf --text badids
+check "the error is one line" "$(wc -l <err | tr -d ' ')" 1
 
 # ---- colour
 "$mote" show missing.gguf 2>err
@@ -386,6 +585,11 @@ if command -v script >/dev/null 2>&1 && script -qec true /dev/null >/dev/null 2>
     TERM=xterm script -qec "$mote train text.txt -o tty.gguf $(echo $small | sed s/--quiet//) \
         --steps 30" /dev/null >out 2>&1 </dev/null
     grep -q 'loss .*tok/s' out && ok "progress bar on a terminal" || fail "progress bar on a terminal"
+    grep -q '^step [0-9]*/30  loss .*val' out && ok "evaluations stay as lines" || fail "evaluations stay as lines"
+    TERM=xterm script -qec "stty cols 40; $mote train text.txt -o tty.gguf $(echo $small | sed s/--quiet//) \
+        --steps 30 --evaluate-every 100 --sample-every 0" /dev/null >out 2>&1 </dev/null
+    tr '\r' '\n' <out | grep 'loss .*left' >bars
+    grep -q 'lr\|tok' bars || [ ! -s bars ] && fail "narrow terminal" "$(head -n 1 bars)" || ok "narrow terminal"
 else skip "colour and progress on a terminal" "script is not there"; fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

@@ -5,6 +5,7 @@
 #include "test.h"
 
 #include "base/random.h"
+#include "text/learner.h"
 #include "text/utf8.h"
 
 typedef struct {
@@ -39,8 +40,17 @@ static int32_t id_of(const mote_tokenizer *t, char byte) {
     return id;
 }
 
-/* After the last byte of `chain` (no byte twice) comes the end token, or the first byte again when `cyclic`; after the
- * end token and after "?" comes the first byte. */
+static mote_tokenizer *turns_tokenizer(void) {
+    mote_tokenizer *t = NULL;
+    mote_learner learner;
+    CHECK(mote_learner_init(&learner, MOTE_TOKENIZER_BYTE, 0, true, NULL) == MOTE_OK, "a learner");
+    CHECK(mote_learner_finish(&learner, &t, NULL) == MOTE_OK, "a tokenizer");
+    mote_learner_deinit(&learner);
+    return t;
+}
+
+/* After the last byte of `chain` (no byte twice) comes the end token (that of a turn if there is one), or the first
+ * byte again when `cyclic`; after the end token and after "?" comes the first byte. */
 static mote_model *chain_model(const mote_tokenizer *t, const char *chain, size_t n, bool cyclic, int context) {
     mote_config c = mote_config_default(MOTE_FAMILY_LLAMA);
     mote_error error = {0};
@@ -60,12 +70,14 @@ static mote_model *chain_model(const mote_tokenizer *t, const char *chain, size_
     mote_random_seed(&random, 4);
     for (int i = 0; i < c.vocab * c.dim; i++) table[i] = (mote_real)mote_random_normal(&random);
     for (int i = 0; i < c.dim; i++) gain[i] = 1;
+    int32_t last = mote_tokenizer_control(t, "<|im_end|>");
+    if (last < 0) last = mote_tokenizer_end(t);
     for (int token = 0; token < c.vocab; token++) {
         int32_t first = id_of(t, chain[0]),
                 next = token == id_of(t, '?') || token == mote_tokenizer_end(t) ? first : -1;
         for (size_t i = 0; i < n; i++)
             if (token == id_of(t, chain[i]))
-                next = i + 1 < n ? id_of(t, chain[i + 1]) : cyclic ? first : mote_tokenizer_end(t);
+                next = i + 1 < n ? id_of(t, chain[i + 1]) : cyclic ? first : last;
         for (int i = 0; i < c.dim && next >= 0; i++) output[next * c.dim + i] += table[token * c.dim + i];
     }
     return model;
@@ -78,8 +90,8 @@ typedef struct {
     mote_sampler *sampler;
 } fixture;
 
-static fixture open_fixture(const char *chain, bool cyclic, int context, int batch_tokens) {
-    fixture f = {.tokenizer = byte_tokenizer()};
+static fixture open_with(mote_tokenizer *tokenizer, const char *chain, bool cyclic, int context, int batch_tokens) {
+    fixture f = {.tokenizer = tokenizer};
     mote_error error = {0};
     f.model = chain_model(f.tokenizer, chain, strlen(chain), cyclic, context);
     mote_session_options o = mote_session_options_default();
@@ -90,6 +102,9 @@ static fixture open_fixture(const char *chain, bool cyclic, int context, int bat
     CHECK(mote_sampler_create(&greedy, mote_tokenizer_vocab(f.tokenizer), &f.sampler, &error) == MOTE_OK, "%s",
           error.message);
     return f;
+}
+static fixture open_fixture(const char *chain, bool cyclic, int context, int batch_tokens) {
+    return open_with(byte_tokenizer(), chain, cyclic, context, batch_tokens);
 }
 static void close_fixture(fixture *f) {
     mote_sampler_destroy(f->sampler);
@@ -296,6 +311,40 @@ static void wrong_use_is_refused(void) {
     close_fixture(&f);
 }
 
+/* A prompt of tokens may hold control tokens, and the end of a turn ends a reply. */
+static void turns_end_and_begin_with_tokens(void) {
+    fixture f = open_with(turns_tokenizer(), "abc", false, 16, 0);
+    mote_generate_options o = mote_generate_options_default();
+    mote_generate_report r, same;
+    mote_error error = {0};
+    sink s = {.whole = true}, other = {.whole = true};
+    int32_t start = mote_tokenizer_control(f.tokenizer, "<|im_start|>"), question = id_of(f.tokenizer, '?');
+    o.n_tokens = 12;
+    o.on_text = take;
+    o.context = &s;
+    CHECK(start == 1 && mote_tokenizer_control(f.tokenizer, "<|im_end|>") == 2, "%d", (int)start);
+    CHECK(mote_generate_tokens(f.session, f.sampler, f.tokenizer, (int32_t[]){start, question}, 2, &o, &r, &error) ==
+              MOTE_OK,
+          "%s", error.message);
+    CHECK(!strcmp(s.text, "abc") && !strcmp(r.stopped_by, "end") && r.generated_tokens == 3 && r.prompt_tokens == 2,
+          "'%s' %s", s.text, r.stopped_by);
+    o.context = &other;
+    CHECK(mote_generate(f.session, f.sampler, f.tokenizer, "?", 1, &o, &same, &error) == MOTE_OK, "%s", error.message);
+    CHECK(!strcmp(other.text, "abc") && !strcmp(same.stopped_by, "end") && same.prompt_tokens == 1, "%s", other.text);
+    o.ignore_end = true;
+    CHECK(mote_generate(f.session, f.sampler, f.tokenizer, "?", 1, &o, &r, &error) == MOTE_OK, "%s", error.message);
+    CHECK(!strcmp(r.stopped_by, "length") && r.generated_tokens == 12, "%s", r.stopped_by);
+    static const int32_t wrong[] = {-1, 259, INT32_MAX, INT32_MIN};
+    for (int i = 0; i < 4; i++) {
+        int32_t tokens[] = {question, wrong[i]};
+        CHECK(mote_generate_tokens(f.session, f.sampler, f.tokenizer, tokens, 2, &o, &r, &error) == MOTE_USAGE &&
+                  strstr(error.message, "place 1"),
+              "token %d: %s", (int)wrong[i], error.message);
+    }
+    CHECK(mote_generate_tokens(f.session, f.sampler, f.tokenizer, NULL, 1, &o, &r, &error) == MOTE_USAGE, "no tokens");
+    close_fixture(&f);
+}
+
 static void a_failed_allocation_leaves_nothing(void) {
     int failures = 0;
     for (int k = 0; k < 200; k++) {
@@ -325,6 +374,7 @@ int main(void) {
     RUN(the_end_token_can_be_ignored);
     RUN(long_runs_reread_the_second_half);
     RUN(wrong_use_is_refused);
+    RUN(turns_end_and_begin_with_tokens);
     RUN(a_failed_allocation_leaves_nothing);
     return test_finish();
 }

@@ -7,6 +7,7 @@
 #include "gguf_bytes.h"
 #include "models/model.h"
 #include "test.h"
+#include "text/learner.h"
 
 #define PATH "build/test_gguf_model.gguf"
 static const char text[] = "Once upon a time there was a speck of dust. It saw the sea, and the sea saw it.\n";
@@ -139,6 +140,48 @@ static void tokenizer_round_trips(void) {
     round_trip(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_WORD, false, MOTE_TYPE_F32);
 }
 
+/* Control tokens of turns come back, with what tells other programs of them; without messages there is neither. */
+static void turns_round_trip(void) {
+    for (int kind = MOTE_TOKENIZER_BYTE; kind <= MOTE_TOKENIZER_BPE; kind++)
+        for (int messages = 0; messages < 2; messages++) {
+            mote_error error = {0};
+            mote_learner learner;
+            mote_tokenizer *tokenizer = NULL;
+            mote_model *model = NULL, *opened = NULL;
+            mote_config config = mote_config_default(MOTE_FAMILY_LLAMA);
+            config.dim = 8, config.layers = 1, config.heads = 1, config.context = 16;
+            CHECK(mote_learner_init(&learner, (mote_tokenizer_kind)kind, 300, messages, &error) == MOTE_OK);
+            CHECK(mote_learner_add(&learner, text, sizeof text - 1, &error) == MOTE_OK);
+            CHECK(mote_learner_finish(&learner, &tokenizer, &error) == MOTE_OK, "%s", error.message);
+            CHECK(mote_model_create(&config, tokenizer, 1, &model, &error) == MOTE_OK, "%s", error.message);
+            CHECK(mote_model_save(model, PATH, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
+            CHECK(mote_model_open(PATH, &opened, &error) == MOTE_OK, "%s", error.message);
+            int32_t first = kind == MOTE_TOKENIZER_CHAR || kind == MOTE_TOKENIZER_WORD ? 2 : 1,
+                    end = messages ? first + 1 : -1;
+            const mote_tokenizer *back = opened ? mote_model_tokenizer(opened) : NULL;
+            CHECK(back && mote_tokenizer_control(back, "<|im_start|>") == (messages ? first : -1), "kind %d", kind);
+            CHECK(back && mote_tokenizer_control(back, "<|im_end|>") == end, "kind %d", kind);
+            CHECK(back && mote_tokenizer_control(back, "<|endoftext|>") == 0 &&
+                  mote_tokenizer_control(back, "a") == -1 && mote_tokenizer_control(back, "<unk>") == -1);
+            mote_gguf file;
+            CHECK(mote_gguf_open(PATH, &file, &error) == MOTE_OK, "%s", error.message);
+            int64_t turn_end = -1;
+            mote_status status = MOTE_OK;
+            mote_string template = {0};
+            mote_gguf_integer(&file, "tokenizer.ggml.eot_token_id", 0, 1000, &turn_end, &status, &error);
+            mote_gguf_string(&file, "tokenizer.chat_template", &template, &status, &error);
+            CHECK(status == MOTE_OK && turn_end == end, "%d", (int)turn_end);
+            static const char literal[] = "'<|im_end|>' + '\\n'}}{% endfor %}"; /* the escape is Jinja's to read */
+            CHECK((template.size > 0) == messages);
+            CHECK(!messages || memmem(template.bytes, template.size, literal, sizeof literal - 1));
+            mote_gguf_close(&file);
+            mote_model_close(opened), mote_model_close(model);
+            mote_tokenizer_destroy(tokenizer);
+            mote_learner_deinit(&learner);
+        }
+    remove(PATH);
+}
+
 static void llama_with_biases_and_no_tokenizer(void) {
     mote_error error = {0};
     mote_config config = mote_config_default(MOTE_FAMILY_LLAMA);
@@ -149,6 +192,12 @@ static void llama_with_biases_and_no_tokenizer(void) {
     CHECK(mote_model_save(model, PATH, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
     CHECK(mote_model_open(PATH, &opened, &error) == MOTE_OK, "%s", error.message);
     CHECK(opened && opened->config.bias && !mote_model_tokenizer(opened) && !opened->tokenizer_problem);
+    char *listing = NULL; /* without this key llama.cpp does not open the file */
+    CHECK(mote_gguf_inspect(PATH, false, &listing, &error) == MOTE_OK, "%s", error.message);
+    const char *key = listing ? strstr(listing, "tokenizer.ggml.model") : NULL;
+    const char *none = key ? strstr(key, "none") : NULL;
+    CHECK(none && none < key + strcspn(key, "\n"), "the tokenizer is not called none: %s", listing);
+    mote_free(listing);
     if (opened) compare_weights(model, opened, MOTE_TYPE_F32);
     mote_model_close(opened), mote_model_close(model);
     remove(PATH);
@@ -395,6 +444,13 @@ static void tokenizers_of_others(void) {
     CHECK(model && !mote_model_tokenizer(model) && model->tokenizer_problem &&
           strstr(mote_model_tokenizer_problem(model), "case.gguf"));
     mote_model_close(model);
+    static const char *const none[] = {"none", "no_vocab"};
+    for (int i = 0; i < 2; i++) {
+        CHECK(build(&(twist){.text_key = "tokenizer.ggml.model", .text = none[i]}, &model, &error) == MOTE_OK, "%s",
+              error.message);
+        CHECK(model && !mote_model_tokenizer(model) && !model->tokenizer_problem, "%s is no problem", none[i]);
+        mote_model_close(model);
+    }
     bad("own tokenizer broken", "case.gguf",
         (twist){.text_key = "mote.tokenizer.kind",
                 .text = "bpe",
@@ -445,6 +501,7 @@ int main(void) {
     RUN(gpt2_round_trips);
     RUN(gpt2_without_biases_has_zeros_in_the_file);
     RUN(tokenizer_round_trips);
+    RUN(turns_round_trip);
     RUN(llama_with_biases_and_no_tokenizer);
     RUN(save_refuses);
     RUN(contradictory_keys);

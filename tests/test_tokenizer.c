@@ -212,7 +212,7 @@ static void gpt2_vocabulary(void) {
     mote_error error = {0};
     FILE *there = fopen(path, "rb");
     if (!there) {
-        test_skip("no ../shared/data");
+        test_skip("no ../shared/data here: an optional folder of extra texts");
         return;
     }
     fclose(there);
@@ -401,7 +401,7 @@ static void bpe_learns_the_same_and_fast(void) {
     mote_map map;
     mote_error error;
     if (mote_map_open("../shared/data/tinyshakespeare.txt", &map, &error)) {
-        test_skip("no ../shared/data");
+        test_skip("no ../shared/data here: an optional folder of extra texts");
         return;
     }
     const char *text = (const char *)map.bytes;

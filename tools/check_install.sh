@@ -38,10 +38,18 @@ printf 'to be, or not to be, that is the question: whether it is nobler in the m
 staged_install() {
     quiet_make install DESTDIR="$work/stage" PREFIX=/usr && test -x "$work/stage/usr/bin/mote" &&
         test -f "$work/stage/usr/include/mote/mote.h" && quiet_make uninstall DESTDIR="$work/stage" PREFIX=/usr &&
-        test -z "$(find "$work/stage" ! -type d)"
+        test -z "$(find "$work/stage" ! -type d)" && test ! -e "$work/stage/usr/lib" &&
+        test ! -e "$work/stage/usr/share"
 }
 check 'install and uninstall leave nothing behind' staged_install
-check 'install PREFIX' quiet_make install PREFIX="$work/usr"
+uninstall_twice() { # nothing to remove is no error worth a word
+    quiet_make uninstall DESTDIR="$work/stage" PREFIX=/usr >"$log.twice" 2>&1 && ! grep -i 'error\|ignored' "$log.twice"
+}
+check 'uninstall where nothing is installed is quiet' uninstall_twice
+says_rpath() { quiet_make install PREFIX="$work/usr" | grep -- "-rpath,$work/usr/lib\|^installed\. So that"; }
+check 'install PREFIX says how programs find libmote.so' says_rpath
+unknown_target() { ./setup no-such-target 2>&1 | grep ' demo '; }
+check 'setup lists the targets when there is no such one' unknown_target
 check 'the installed command runs' "$work/usr/bin/mote" help
 
 # ---- pkg-config
@@ -68,6 +76,12 @@ if command -v pkg-config >/dev/null 2>&1; then
     refuses() { ! "$work/generate" "$work/text.txt" 'to be' 8; }
     check 'generate refuses a file that is no model' refuses
     unset LD_LIBRARY_PATH
+    with_rpath() { # as the message of make install says
+        # shellcheck disable=SC2046 # flags are words
+        $CC -std=c11 -O2 examples/generate.c -o "$work/generate.rpath" $(pkg-config --cflags --libs mote) \
+            -Wl,-rpath,"$work/usr/lib" && "$work/generate.rpath" "$work/model.gguf" 'to be' 4
+    }
+    check 'generate finds libmote.so by its rpath' with_rpath
 else
     skip 'pkg-config' 'install pkg-config (pkgconf) to check mote.pc and the examples'
 fi

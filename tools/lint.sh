@@ -48,7 +48,7 @@ BEGIN {
     may["formats"] = low
     may["run"] = low
     may["train"] = low " run formats"
-    may["measure"] = low " run formats"
+    may["measure"] = low " run formats train"
     may["export"] = low " formats"
     may["compress"] = low " run formats train"
 }

@@ -16,7 +16,7 @@ static const struct option rows[] = {
     {"prompt", 'p', OPTION_INTEGER, &n_prompt, "N", 0, 1048576, "512", "tokens to read; 0: leave this test out"},
     {"generate", 'n', OPTION_INTEGER, &n_generate, "N", 0, 1048576, "128", "tokens to decode; 0: leave this test out"},
     {"repetitions", 'r', OPTION_INTEGER, &repetitions, "N", 1, 1000, "5", "times each test is measured"},
-    {"output", 'o', OPTION_CHOICE, &format, "md|csv|json", 0, 0, "md", "form of the table"},
+    {"output", 'o', OPTION_CHOICE, &format, "md|csv|json", 0, 0, "md", "form of the table; json is what --json prints"},
     {0},
 };
 static const struct option_group group = {"Tests", rows};
@@ -165,7 +165,8 @@ const struct command command_bench = {
     .summary = "measure the speed of reading and of generating",
     .details = "In the manner of llama-bench: pp512 reads 512 tokens, tg128 generates 128 one at a time from an empty "
                "context; mean and standard deviation of tokens per second over the repetitions, after one unmeasured "
-               "run. mote bench train measures training.",
+               "run. Without -t, or with -t 0, the threads are chosen for the model: small ones run on one, because "
+               "waking others costs more than it saves. mote bench train measures training.",
     .example = "mote bench model.gguf -p 512 -n 128 -r 5",
     .least = 1,
     .most = 1,

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "command.h"
+#include "conflicts.h"
 #include "console.h"
 #include "setup.h"
 
@@ -47,7 +48,9 @@ static mote_status print_result(const mote_config *config, const mote_train_opti
 }
 
 static mote_status run_bench_train(int n_arguments, const char *const *arguments, mote_error *error) {
-    (void)n_arguments, (void)arguments;
+    (void)arguments;
+    mote_status status = conflicts_check(&command_bench_train, n_arguments, error);
+    if (status) return status;
     int n = setup.steps == UNSET_INTEGER ? DEFAULT_STEPS : (int)(setup.steps < 100000 ? setup.steps : 100000);
     enum { WARM = 2 }; /* first steps touch memory for the first time */
     setup.steps = n + WARM;
@@ -62,7 +65,7 @@ static mote_status run_bench_train(int n_arguments, const char *const *arguments
     mote_model *model = NULL;
     mote_trainer *trainer = NULL;
     double *seconds = malloc((size_t)n * sizeof *seconds);
-    mote_status status = seconds ? MOTE_OK : mote_fail(error, MOTE_MEMORY, "no memory for %d timings", n);
+    if (!seconds) status = mote_fail(error, MOTE_MEMORY, "no memory for %d timings", n);
     if (!status) status = mote_config_complete(&config, error);
     if (!status) status = mote_recipe_complete(&facts, &config, &options, &reasons, error);
     if (!status) status = mote_model_create(&config, NULL, options.seed, &model, error);

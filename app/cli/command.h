@@ -58,7 +58,7 @@ struct command {
 /* Every command: adding one is a file and a line here. */
 #define COMMAND_LIST(X)                                                                                                \
     X(train) X(generate) X(chat) X(eval) X(init) X(show) X(inspect) X(tokenize) X(plan) X(bench) X(bench_train)        \
-    X(doctor) X(help)
+    X(bench_roof) X(profile_train) X(profile_prefill) X(profile_decode) X(doctor) X(help)
 #define X(name) extern const struct command command_##name;
 COMMAND_LIST(X)
 #undef X
@@ -77,6 +77,8 @@ mote_status options_parse(const struct command *command, int n_words, char *cons
 mote_status option_set(const struct option *row, const char *name, const char *text, mote_error *error);
 /* True when the option (or the other form of it) was given already; the first to give it wins. */
 bool option_given(const struct option *row);
+/* True when it was given on the command line and not by a config file. */
+bool option_typed(const struct option *row);
 void option_mark(const struct option *row);
 const struct option *option_find(const struct command *command, const char *name, size_t length);
 /* The i-th of "a|b|c"; its length in *length, 0 past the end. */

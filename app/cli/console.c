@@ -61,14 +61,16 @@ mote_status out_buffer(mote_buffer *buffer, mote_error *error) {
 void console_quiet(bool quiet) { is_quiet = quiet; }
 bool console_is_terminal(void) { return isatty(STDERR_FILENO); }
 
-bool console_color(void) {
+static bool wants_color(int file) {
     const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
-    return console_is_terminal() && !(none && *none) && !(term && !strcmp(term, "dumb"));
+    return isatty(file) && !(none && *none) && !(term && !strcmp(term, "dumb"));
 }
+bool console_color(void) { return wants_color(STDERR_FILENO); }
+bool out_color(void) { return wants_color(STDOUT_FILENO); }
 
 int console_width(void) {
     struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < 20) return 80;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col == 0) return 80;
     return size.ws_col;
 }
 

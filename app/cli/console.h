@@ -11,6 +11,7 @@ void out_write(const char *bytes, size_t n);
 void out_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void out_flush(void);
 mote_status out_finish(mote_error *error);
+bool out_color(void); /* standard output is a terminal that may be coloured */
 /* Prints what the buffer holds and frees it. */
 mote_status out_buffer(mote_buffer *buffer, mote_error *error);
 

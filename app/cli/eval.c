@@ -5,7 +5,7 @@
 
 static const struct option_group *const groups[] = {&group_threads, &group_json, &group_common, NULL};
 
-static mote_status print_result(const mote_evaluation *result, mote_error *error) {
+static mote_status print_result(const mote_evaluation *result, uint64_t unknown, mote_error *error) {
     double speed = result->seconds > 0 ? (double)result->tokens / result->seconds : 0;
     mote_buffer buffer = {0};
     if (option_json) {
@@ -20,9 +20,10 @@ static mote_status print_result(const mote_evaluation *result, mote_error *error
             mote_buffer_print(&buffer, "%c\"%s\":", i ? ',' : '{', fields[i].key);
             mote_buffer_json_number(&buffer, fields[i].value);
         }
-        mote_buffer_print(&buffer, ",\"tokens\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"tokens_per_second\":%.1f}\n",
-                          (unsigned long long)result->tokens, (unsigned long long)result->bytes, result->seconds,
-                          speed);
+        mote_buffer_print(&buffer, ",\"tokens\":%llu,\"unknown_tokens\":%llu,\"bytes\":%llu,\"seconds\":%.6f",
+                          (unsigned long long)result->tokens, (unsigned long long)unknown,
+                          (unsigned long long)result->bytes, result->seconds);
+        mote_buffer_print(&buffer, ",\"tokens_per_second\":%.1f}\n", speed);
     } else {
         mote_buffer_print(&buffer, "loss           %.4f nats per token\n", result->loss);
         mote_buffer_print(&buffer, "perplexity     %.3f\n", result->perplexity);
@@ -47,7 +48,11 @@ static mote_status run_eval(int n_arguments, const char *const *arguments, mote_
     if (!status) status = mote_corpus_open(arguments + 1, n_arguments - 1, &options, &corpus, error);
     if (!status) status = mote_dataset_create(corpus, tokenizer, &dataset, error);
     if (!status) status = mote_evaluate(model, dataset, MOTE_SPLIT_TRAIN, 0, (int)option_threads, &result, error);
-    if (!status) status = print_result(&result, error);
+    if (!status) {
+        uint64_t unknown = mote_dataset_unknown(dataset, MOTE_SPLIT_TRAIN);
+        warn_unknown(unknown, mote_dataset_tokens(dataset, MOTE_SPLIT_TRAIN));
+        status = print_result(&result, unknown, error);
+    }
     mote_dataset_destroy(dataset);
     mote_corpus_close(corpus);
     mote_model_close(model);

@@ -38,6 +38,9 @@ static const struct {
 };
 enum { N_EXIT_CODES = (int)(sizeof exit_codes / sizeof exit_codes[0]) };
 
+/* No command has gates yet. */
+static bool is_reserved(int code) { return code == MOTE_GATE; }
+
 /* Prints text in lines of at most `width` characters, each begun with `indent` spaces; the first is begun already. */
 static void print_wrapped(const char *text, int indent, int width) {
     int column = indent;
@@ -65,11 +68,13 @@ static void print_wrapped(const char *text, int indent, int width) {
 void help_overview(void) {
     out_print("mote %s: train, measure and run tiny transformers on a CPU\n\n", mote_version());
     out_print("usage: mote COMMAND [OPTION...] [ARGUMENT...]\n\n");
-    for (int i = 0; commands[i]; i++) out_print("  %-12s %s\n", commands[i]->name, commands[i]->summary);
+    for (int i = 0; commands[i]; i++) out_print("  %-16s %s\n", commands[i]->name, commands[i]->summary);
     out_print("\nmote help COMMAND shows its options. A first run:\n\n");
     for (int i = 0; i < 2; i++) out_print("  %s\n", commands[i]->example);
     out_print("\nexit codes:");
-    for (int i = 0; i < N_EXIT_CODES; i++) out_print("%s %d %s", i ? "," : "", exit_codes[i].code, exit_codes[i].text);
+    for (int i = 0; i < N_EXIT_CODES; i++)
+        if (!is_reserved(exit_codes[i].code))
+            out_print("%s %d %s", i ? "," : "", exit_codes[i].code, exit_codes[i].text);
     out_print(", 128+n signal n\n");
 }
 
@@ -181,7 +186,9 @@ void help_man(void) {
     out_print(".SH OPTIONS OF EVERY COMMAND\n");
     for (const struct option *row = group_common.rows; row->name; row++) man_option(row);
     out_print(".SH EXIT STATUS\n");
-    for (int i = 0; i < N_EXIT_CODES; i++) out_print(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
+    for (int i = 0; i < N_EXIT_CODES; i++)
+        if (!is_reserved(exit_codes[i].code))
+            out_print(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
     out_print(".TP\n.B 128+n\nended by signal n\n");
     out_print(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nwhen set and not empty, nothing is coloured\n");
 }
@@ -196,6 +203,14 @@ static const char *identifier(const char *name, char out[32]) {
     return out;
 }
 
+/* The first word of a name; 0 where an earlier command begins with the same. */
+static int first_word(int i) {
+    size_t n = strcspn(commands[i]->name, " ");
+    for (int j = 0; j < i; j++)
+        if (strcspn(commands[j]->name, " ") == n && !strncmp(commands[j]->name, commands[i]->name, n)) return 0;
+    return (int)n;
+}
+
 static void print_choices(const char *choices) {
     for (; *choices; choices++) out_write(*choices == '|' ? " " : choices, 1);
 }
@@ -204,10 +219,14 @@ static void completion_bash(void) {
     char id[32];
     out_print("# bash completion of mote; source <(mote help --completion bash)\n_mote() {\n");
     out_print("    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}\n");
-    out_print("    local options=\n    [[ $command == bench && ${COMP_WORDS[2]} == train ]] && command=bench_train\n");
+    out_print("    local options=\n");
+    for (int i = 0; commands[i]; i++)
+        if (strchr(commands[i]->name, ' '))
+            out_print("    [[ \"$command ${COMP_WORDS[2]}\" == \"%s\" ]] && command=%s\n", commands[i]->name,
+                      identifier(commands[i]->name, id));
     out_print("    if (( COMP_CWORD == 1 )); then\n        COMPREPLY=($(compgen -W \"");
     for (int i = 0; commands[i]; i++)
-        if (!strchr(commands[i]->name, ' ')) out_print("%s%s", i ? " " : "", commands[i]->name);
+        if (first_word(i)) out_print("%s%.*s", i ? " " : "", first_word(i), commands[i]->name);
     out_print("\" -- \"$word\"))\n        return\n    fi\n    case $command,$before in\n");
     for (int i = 0; commands[i]; i++)
         for (const struct option_group *const *group = commands[i]->groups; *group; group++)
@@ -227,7 +246,7 @@ static void completion_bash(void) {
     out_print("    esac\n    if [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$word\"))\n");
     out_print("    elif [[ $command == help ]]; then COMPREPLY=($(compgen -W \"");
     for (int i = 0; commands[i]; i++)
-        if (!strchr(commands[i]->name, ' ')) out_print("%s%s", i ? " " : "", commands[i]->name);
+        if (first_word(i)) out_print("%s%.*s", i ? " " : "", first_word(i), commands[i]->name);
     out_print("\" -- \"$word\"))\n    else COMPREPLY=($(compgen -f -- \"$word\")); fi\n}\n");
     out_print("complete -o filenames -F _mote mote\n");
 }
@@ -244,12 +263,15 @@ static void zsh_text(const char *text) {
 static void completion_zsh(void) {
     char id[32];
     out_print("#compdef mote\n# zsh completion of mote; mote help --completion zsh > ~/.zfunc/_mote\n_mote() {\n");
-    out_print(
-        "    local command=$words[2]\n    [[ $command == bench && $words[3] == train ]] && command=bench_train\n");
+    out_print("    local command=$words[2]\n");
+    for (int i = 0; commands[i]; i++)
+        if (strchr(commands[i]->name, ' '))
+            out_print("    [[ \"$command $words[3]\" == \"%s\" ]] && command=%s\n", commands[i]->name,
+                      identifier(commands[i]->name, id));
     out_print("    if (( CURRENT == 2 )); then\n        local -a list=(\n");
     for (int i = 0; commands[i]; i++) {
-        if (strchr(commands[i]->name, ' ')) continue;
-        out_print("            '%s:", commands[i]->name);
+        if (!first_word(i)) continue;
+        out_print("            '%.*s:", first_word(i), commands[i]->name);
         zsh_text(commands[i]->summary);
         out_print("'\n");
     }
@@ -285,8 +307,8 @@ static void fish_text(const char *text) {
 static void completion_fish(void) {
     out_print("# fish completion of mote; mote help --completion fish > ~/.config/fish/completions/mote.fish\n");
     for (int i = 0; commands[i]; i++) {
-        if (strchr(commands[i]->name, ' ')) continue;
-        out_print("complete -c mote -n __fish_use_subcommand -f -a %s -d '", commands[i]->name);
+        if (!first_word(i)) continue;
+        out_print("complete -c mote -n __fish_use_subcommand -f -a %.*s -d '", first_word(i), commands[i]->name);
         fish_text(commands[i]->summary);
         out_print("'\n");
     }
@@ -321,6 +343,8 @@ mote_status help_completion(int shell) {
 }
 
 static mote_status run_help(int n_arguments, const char *const *arguments, mote_error *error) {
+    if (want_man && want_completion != UNSET)
+        return mote_fail(error, MOTE_USAGE, "--man and --completion print different files: give one");
     if (want_man) return help_man(), MOTE_OK;
     if (want_completion != UNSET) return help_completion(want_completion);
     if (!n_arguments) return help_overview(), MOTE_OK;

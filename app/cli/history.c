@@ -131,8 +131,13 @@ mote_status history_load(const char *path, int64_t last_step, struct history *hi
         line = end + 1;
         if (!known) continue;
         event.evaluation.loss = event.step.loss;
-        if (!strcmp(event.name, "start") || !strcmp(event.name, "resume")) history->finished = false;
-        if (!strcmp(event.name, "end")) history->finished = !strcmp(event.status, "finished");
+        if (!strcmp(event.name, "start") || !strcmp(event.name, "resume"))
+            history->finished = history->diverged = false;
+        if (!strcmp(event.name, "end")) {
+            history->finished = !strcmp(event.status, "finished");
+            history->diverged = !strcmp(event.status, "diverged");
+            history->end_step = event.step.step;
+        }
         /* After a crash the log runs ahead of the checkpoint; what is trained again is logged again. */
         if (event.step.step > last_step) continue;
         if (!strcmp(event.name, "step") && event.step.step > history->last_step) history_add_step(history, &event.step);

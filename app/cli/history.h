@@ -34,6 +34,8 @@ struct history {
     double seconds;       /* spent in steps */
     uint64_t tokens;
     bool finished;        /* the last run in this log came to its end */
+    bool diverged;        /* or could not go on after step end_step */
+    int64_t end_step;
 };
 
 void history_add_step(struct history *history, const mote_step_report *report);
@@ -48,7 +50,7 @@ struct run_folder {
     int lock;
     FILE *log;
     int keep;
-    bool log_warned;
+    bool log_warned, made; /* made: the folder was not there before */
 };
 
 /* Creates and locks the folder of a model file: its name without .gguf, with .run. */
@@ -56,7 +58,7 @@ mote_status run_open(const char *model_path, int keep, struct run_folder *run, m
 void run_close(struct run_folder *run);
 /* Path of a file of the folder; lives until the fourth call after it. */
 const char *run_path(const struct run_folder *run, const char *name);
-/* Starts the log anew (after removing the checkpoints) or opens it for appending. */
+/* Starts the log anew or opens it for appending. A folder that run_open made and no run began in is removed again. */
 mote_status run_begin(struct run_folder *run, bool append, mote_error *error);
 /* Appends one line; a failure is reported once and training goes on. Frees the buffer. */
 void run_event(struct run_folder *run, mote_buffer *event);
@@ -65,6 +67,8 @@ const char *run_checkpoint_path(const struct run_folder *run, int64_t step);
 int run_checkpoints(const struct run_folder *run, int64_t *steps, int limit);
 /* Removes all but the newest `keep` checkpoints. */
 void run_prune(const struct run_folder *run);
+/* Removes all but that of one step: those of an earlier run. */
+void run_prune_others(const struct run_folder *run, int64_t step);
 /* Replaces a small file atomically and frees the buffer. */
 mote_status run_write(const char *path, mote_buffer *buffer, mote_error *error);
 

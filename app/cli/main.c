@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "console.h"
@@ -26,6 +27,16 @@ static mote_status fail_command(const char *word, mote_error *error) {
     mote_fail(error, MOTE_USAGE, "mote has no command \"%.60s\"", word);
     if (nearest.best) return mote_hint(error, MOTE_USAGE, "did you mean mote %s?", nearest.best);
     return mote_hint(error, MOTE_USAGE, "mote help lists the commands");
+}
+
+/* "bench trian": the second word is nearly that of a command of two, and no file. NULL: it is not. */
+static const char *nearest_second(const char *first, const char *second) {
+    size_t length = strlen(first);
+    struct nearest nearest = {0};
+    for (int i = 0; commands[i]; i++)
+        if (!strncmp(commands[i]->name, first, length) && commands[i]->name[length] == ' ')
+            nearest_try(&nearest, second, commands[i]->name + length + 1);
+    return nearest.best && access(second, F_OK) ? nearest.best : NULL;
 }
 
 static mote_status run_command(const struct command *command, int n_words, char *const *words, mote_error *error) {
@@ -67,6 +78,11 @@ int main(int n_words, char **words) {
             command = longer;
             used = 3;
         }
+    }
+    const char *second = used == 2 && n_words > 2 && words[2][0] != '-' ? nearest_second(first, words[2]) : NULL;
+    if (second) {
+        mote_fail(&error, MOTE_USAGE, "mote has no command \"%.30s %.60s\"", first, words[2]);
+        return finish(mote_hint(&error, MOTE_USAGE, "did you mean mote %.30s %s?", first, second), &error);
     }
     if (!command) return finish(fail_command(first, &error), &error);
     return finish(run_command(command, n_words - used, words + used, &error), &error);

@@ -36,13 +36,16 @@ const struct option_group group_json = {"Output", json_rows};
 
 enum { MOST_GIVEN = 160 };
 static const void *given[MOST_GIVEN];
-static int n_given;
+static int n_given, n_typed; /* the command line is read first, so its options come first */
 
-bool option_given(const struct option *row) {
-    for (int i = 0; i < n_given; i++)
+static bool is_among(const struct option *row, int n) {
+    for (int i = 0; i < n; i++)
         if (given[i] == row->value) return true;
     return false;
 }
+
+bool option_given(const struct option *row) { return is_among(row, n_given); }
+bool option_typed(const struct option *row) { return is_among(row, n_typed); }
 
 void option_mark(const struct option *row) {
     if (!option_given(row) && n_given < MOST_GIVEN) given[n_given++] = row->value;
@@ -213,7 +216,9 @@ static mote_status parse_option(const struct command *command, int n_words, char
         }
         value = words[++*at];
     }
-    if (row->kind != OPTION_LIST && option_given(row))
+    bool again = (row->kind == OPTION_FLAG || row->kind == OPTION_FLAG_OFF) && option_given(row) &&
+                 *(int *)row->value == (row->kind == OPTION_FLAG); /* the same flag twice says nothing else */
+    if (row->kind != OPTION_LIST && !again && option_given(row))
         return mote_fail(error, MOTE_USAGE, "%s is given twice, or together with its opposite", name);
     option_mark(row);
     return option_set(row, name, value, error);
@@ -234,6 +239,7 @@ mote_status options_parse(const struct command *command, int n_words, char *cons
             if (status) return status;
         }
     }
+    n_typed = n_given;
     *help = option_help;
     if (*help) return MOTE_OK;
     mote_status status = MOTE_OK;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "conflicts.h"
 #include "console.h"
 #include "prepare.h"
 #include "setup.h"
@@ -18,7 +19,7 @@ static const struct option_group *const groups[] = {&group_tokenizer, &group_sha
                                                     &group_optimizer, &group_seed,  &group,         &group_corpus,
                                                     &group_threads,   &group_json,  &group_common,  NULL};
 
-static void print_plan(const char *title, const mote_memory_plan *plan, mote_buffer *buffer) {
+static void print_plan(const char *title, bool training, const mote_memory_plan *plan, mote_buffer *buffer) {
     const struct {
         const char *key, *label;
         uint64_t bytes;
@@ -39,6 +40,10 @@ static void print_plan(const char *title, const mote_memory_plan *plan, mote_buf
             mote_buffer_print(buffer, "  %-12s %14llu  %s\n", lines[i].label, (unsigned long long)lines[i].bytes,
                               text_bytes((double)lines[i].bytes, text));
     }
+    if (!option_json)
+        mote_buffer_print(buffer, "  %-12s %s\n", "",
+                          training ? "weights: f32, the same packed into panels, and in strips for the backward pass"
+                                   : "weights: f32, and the same packed into panels");
     if (option_json) mote_buffer_print(buffer, "\"flops_per_token\":%.0f}", plan->flops_per_token);
     else mote_buffer_print(buffer, "  %-12s %14.0f  FLOPs per token\n", "work", plan->flops_per_token);
 }
@@ -62,13 +67,17 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
         mote_buffer_print(&buffer, ",");
     } else {
         char text[SHORT_TEXT];
+        if (!prepared->corpus)
+            mote_buffer_print(&buffer, "text       none: %lld tokens of a vocabulary of %d are assumed%s\n",
+                              (long long)n_tokens, prepared->config.vocab,
+                              option_typed(&rows[0]) ? "" : " (--tokens, --vocab)");
         mote_buffer_print(&buffer, "%s", prepared->reasons ? prepared->reasons : "");
         mote_buffer_print(&buffer, "\nparameters     %14llu  %s\n", (unsigned long long)training.parameters,
                           text_count((double)training.parameters, text));
     }
-    print_plan("training", &training, &buffer);
+    print_plan("training", true, &training, &buffer);
     if (option_json) mote_buffer_print(&buffer, ",");
-    print_plan("inference", &inference, &buffer);
+    print_plan("inference", false, &inference, &buffer);
     uint64_t available = memory_available_bytes();
     bool fits = !available || training.total_bytes <= available;
     if (option_json) {
@@ -84,7 +93,8 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
 
 static mote_status run_plan(int n_arguments, const char *const *arguments, mote_error *error) {
     struct prepared prepared = {0};
-    mote_status status = MOTE_OK;
+    mote_status status = conflicts_check(&command_plan, n_arguments, error);
+    if (status) return status;
     if (n_arguments) {
         status = prepare_corpus(n_arguments, arguments, &prepared, error);
         if (!status) status = prepare_tokenizer(NULL, &prepared, error);

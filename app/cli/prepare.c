@@ -3,6 +3,8 @@
 #include "prepare.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
@@ -21,25 +23,40 @@ mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepare
     if (isnan(setup.validation)) setup.validation = options.validation;
     options.validation = setup.validation;
     options.skip_bad = skip_bad;
-    mote_status status = mote_corpus_open(texts, n_texts, &options, &prepared->corpus, error);
+    const char **paths = malloc((size_t)n_texts * sizeof *paths);
+    if (!paths) return mote_fail(error, MOTE_MEMORY, "no memory for the names of %d texts", n_texts);
+    mote_status status = MOTE_OK;
+    bool from_input = false;
+    for (int i = 0; i < n_texts; i++) {
+        bool here = !strcmp(texts[i], "-");
+        if (here && from_input) status = mote_fail(error, MOTE_USAGE, "standard input (-) can be read only once");
+        from_input = from_input || here;
+        paths[i] = here ? "/dev/stdin" : texts[i];
+    }
+    if (from_input) options.temporary = "."; /* beside the text would be in /dev */
+    if (!status) status = mote_corpus_open(paths, n_texts, &options, &prepared->corpus, error);
+    free(paths);
     if (status) return status;
     mote_corpus_info info = mote_corpus_describe(prepared->corpus);
-    char size[SHORT_TEXT];
-    note("text       %s in %d file%s, %llu document%s", text_bytes((double)info.bytes, size), info.files,
-         info.files == 1 ? "" : "s", (unsigned long long)info.documents, info.documents == 1 ? "" : "s");
+    char size[SHORT_TEXT], skipped[64] = "";
+    if (info.skipped_files)
+        snprintf(skipped, sizeof skipped, "; %d file%s that %s no text skipped", info.skipped_files,
+                 info.skipped_files == 1 ? "" : "s", info.skipped_files == 1 ? "is" : "are");
+    note("text       %s in %d file%s, %llu document%s%s", text_bytes((double)info.bytes, size), info.files,
+         info.files == 1 ? "" : "s", (unsigned long long)info.documents, info.documents == 1 ? "" : "s", skipped);
     if (info.skipped_lines) warn("%llu bad lines were skipped", (unsigned long long)info.skipped_lines);
     return MOTE_OK;
 }
 
 mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_error *error) {
     mote_status status;
+    mote_corpus_info info = mote_corpus_describe(prepared->corpus);
     if (path) {
         status = mote_model_open(path, &prepared->source, error);
         if (status) return status;
         status = model_tokenizer(prepared->source, path, &prepared->tokenizer, error);
         if (status) return status;
     } else {
-        mote_corpus_info info = mote_corpus_describe(prepared->corpus);
         mote_tokenizer_kind kind = MOTE_TOKENIZER_BYTE;
         int limit = 0;
         mote_recipe_tokenizer(&info, &kind, &limit);
@@ -50,6 +67,8 @@ mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_
             kind = kinds[setup.tokenizer];
         }
         if (setup.vocab != UNSET_INTEGER) limit = (int)setup.vocab;
+        if (setup.vocab != UNSET_INTEGER && setup.tokenizer == UNSET && kind == MOTE_TOKENIZER_CHAR)
+            warn("--vocab has no effect: this text is read by character; --tokenizer bpe or word would heed it");
         status = mote_corpus_train_tokenizer(prepared->corpus, kind, limit, &prepared->own_tokenizer, error);
         if (status) return status;
         prepared->tokenizer = prepared->own_tokenizer;
@@ -58,6 +77,9 @@ mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_
         bool bounded = kind == MOTE_TOKENIZER_WORD || kind == MOTE_TOKENIZER_BPE;
         setup.vocab = bounded ? limit : UNSET_INTEGER;
     }
+    if (info.invalid_bytes && mote_tokenizer_unknown(prepared->tokenizer) >= 0)
+        warn("%s: byte %llu is not UTF-8, the first of %llu such bytes; this tokenizer makes each of them <unk>",
+             info.invalid_file, (unsigned long long)info.invalid_at, (unsigned long long)info.invalid_bytes);
     note("tokenizer  %s, %d tokens", mote_tokenizer_name(prepared->tokenizer),
          mote_tokenizer_vocab(prepared->tokenizer));
     return MOTE_OK;
@@ -73,6 +95,19 @@ mote_status prepare_dataset(struct prepared *prepared, mote_error *error) {
     facts->vocab = mote_tokenizer_vocab(prepared->tokenizer);
     note("data       %llu tokens to train on, %llu for validation", (unsigned long long)facts->train_tokens,
          (unsigned long long)facts->validation_tokens);
+    /* The smallest context the recipe chooses is 16: two windows of 8, and the target of the last. */
+    enum { LEAST_TOKENS = 17, FEW_TOKENS = 1000 };
+    unsigned long long there = facts->train_tokens, needed = LEAST_TOKENS;
+    if (setup.context != UNSET_INTEGER && setup.context + 1 > LEAST_TOKENS)
+        needed = (unsigned long long)setup.context + 1;
+    if (there < needed) {
+        mote_fail(error, MOTE_BAD_FILE, "the text has %llu tokens to train on; at least %llu are needed", there,
+                  needed);
+        return mote_hint(error, MOTE_BAD_FILE, needed > LEAST_TOKENS ? "use more text or a smaller --context"
+                                                                     : "use more text: a book is a good start");
+    }
+    if (there < FEW_TOKENS)
+        warn("%llu tokens are little to train on: the model will learn them by heart and nothing else", there);
     return MOTE_OK;
 }
 
@@ -101,7 +136,8 @@ static mote_status measure_step(const mote_config *config, const mote_train_opti
 
 /* Of both passes of the recipe: the first chose shape and batch, the second what hangs on the steps. A line of the
  * first whose word begins a line of the second is superseded by it, and so are its steps by the measured ones. */
-static char *merge_reasons(const char *first, const char *second) {
+static char *merge_reasons(const char *first, const char *second, const char *steps) {
+    static const char guess[] = ", for about ";
     mote_buffer merged = {0};
     for (const char *line = first; line && *line;) {
         size_t length = strcspn(line, "\n"), word = strcspn(line, " \n");
@@ -110,10 +146,14 @@ static char *merge_reasons(const char *first, const char *second) {
             again = !strncmp(other, line, word) && other[word] == ' ';
             other += strcspn(other, "\n");
         }
-        if (!again) mote_buffer_print(&merged, "%.*s\n", (int)length, line);
+        size_t kept = length;
+        if (!strncmp(line, "batch ", 6))
+            for (size_t i = 0; i + sizeof guess <= length && kept == length; i++)
+                if (!strncmp(line + i, guess, sizeof guess - 1)) kept = i;
+        if (!again) mote_buffer_print(&merged, "%.*s\n", (int)kept, line);
         line += length + (line[length] == '\n');
     }
-    mote_buffer_print(&merged, "%s", second ? second : "");
+    mote_buffer_print(&merged, "%s%s", steps, second ? second : "");
     char *text = NULL;
     mote_buffer_finish(&merged, &text, NULL);
     return text;
@@ -150,7 +190,11 @@ mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
     note("measured   %.1f ms a step, %.0f tokens/s: %lld steps fit %s", 1e3 * seconds, prepared->tokens_per_second,
          (long long)again.steps, text_seconds(60 * facts->minutes, time));
     status = mote_recipe_complete(facts, &prepared->config, &prepared->options, &second, error);
-    if (!status) prepared->reasons = merge_reasons(first, second);
+    char chosen[128];
+    snprintf(chosen, sizeof chosen, "steps %lld: %.1f epochs, what fits the time as measured\n", (long long)again.steps,
+             (double)again.steps * prepared->config.context * again.batch * again.accumulate /
+                 (double)facts->train_tokens);
+    if (!status) prepared->reasons = merge_reasons(first, second, chosen);
     mote_free(first);
     mote_free(second);
     return status;
@@ -165,6 +209,12 @@ mote_status prepare_memory(struct prepared *prepared, mote_error *error) {
     mote_fail(error, MOTE_MEMORY, "training needs %s of memory (%s of it activations), but %s is available",
               text_bytes((double)prepared->plan.total_bytes, needed),
               text_bytes((double)prepared->plan.activations_bytes, part), text_bytes((double)available, there));
+    uint64_t fixed = prepared->plan.weights_bytes + prepared->plan.gradients_bytes + prepared->plan.optimizer_bytes;
+    if (fixed > available)
+        return mote_hint(error, MOTE_MEMORY,
+                         "the weights, their gradients and the optimizer alone need %s: take a smaller --dim (now %d) "
+                         "or fewer --layers (now %d)",
+                         text_bytes((double)fixed, needed), prepared->config.dim, prepared->config.layers);
     return mote_hint(error, MOTE_MEMORY,
                      "a smaller --batch (now %d) with more --accumulate gives the same steps in less",
                      prepared->options.batch);

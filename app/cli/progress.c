@@ -36,27 +36,60 @@ static void draw_bar(double part, int width, bool color) {
     if (color) fputs("\033[0m", stderr);
 }
 
+/* What does not fit is left out whole, the least telling first: learning rate, speed, steps, validation, bar. */
 static void draw(struct progress *progress, const struct progress_state *state) {
-    char tail[160], speed[SHORT_TEXT], left[SHORT_TEXT], head[48], validation[24] = "";
-    if (isfinite(progress->validation)) snprintf(validation, sizeof validation, "  val %.4f", progress->validation);
-    int head_size = snprintf(head, sizeof head, "%lld/%lld ", (long long)state->step, (long long)progress->steps);
-    int tail_size = snprintf(tail, sizeof tail, " loss %.4f%s  lr %.2e  %s tok/s  %s left", state->loss, validation,
-                             state->lr, text_count(floor(state->tokens_per_second + 0.5), speed),
-                             text_seconds(seconds_left(progress, state->step), left));
-    int width = console_width() - 1, bar = width - head_size - tail_size;
-    if (bar > 40) bar = 40;
-    fprintf(stderr, "\r\033[K%.*s", width, head);
-    if (bar >= 4) draw_bar((double)state->step / (double)progress->steps, bar, console_color());
-    if (head_size < width) fprintf(stderr, "%.*s", width - head_size, tail);
+    enum { LOSS, VALIDATION, RATE, SPEED, LEFT, PARTS, LEAST_BAR = 6, MOST_BAR = 40 };
+    char part[PARTS][48], head[48], speed[SHORT_TEXT], left[SHORT_TEXT];
+    snprintf(head, sizeof head, "%lld/%lld ", (long long)state->step, (long long)progress->steps);
+    snprintf(part[LOSS], sizeof part[0], " loss %.4f", state->loss);
+    part[VALIDATION][0] = 0;
+    if (isfinite(progress->validation))
+        snprintf(part[VALIDATION], sizeof part[0], "  val %.4f", progress->validation);
+    snprintf(part[RATE], sizeof part[0], "  lr %.2e", state->lr);
+    snprintf(part[SPEED], sizeof part[0], "  %s tok/s", text_count(floor(state->tokens_per_second + 0.5), speed));
+    snprintf(part[LEFT], sizeof part[0], "  %s left", text_seconds(seconds_left(progress, state->step), left));
+    static const int leave[] = {RATE, SPEED, -1, VALIDATION, -2, LEFT, LOSS};
+    enum { N_LEAVE = sizeof leave / sizeof *leave };
+    int width = console_width() - 1, least = LEAST_BAR, room = 0;
+    for (int i = 0; i <= N_LEAVE; i++) {
+        room = width - (int)strlen(head);
+        for (int p = 0; p < PARTS; p++) room -= (int)strlen(part[p]);
+        if (room >= least || i == N_LEAVE) break;
+        if (leave[i] >= 0) part[leave[i]][0] = 0;
+        else if (leave[i] == -1) head[0] = 0;
+        else least = 0;
+    }
+    fputs("\r\033[K", stderr);
+    fputs(head, stderr);
+    if (room > MOST_BAR) room = MOST_BAR;
+    if (least) draw_bar((double)state->step / (double)progress->steps, room, console_color());
+    for (int p = 0; p < PARTS; p++) fputs(part[p] + (p == LOSS && !least && !head[0]), stderr);
     fflush(stderr);
     progress->drawn = true;
+}
+
+static void print_line(const struct progress *progress, const struct progress_state *state) {
+    char speed[SHORT_TEXT], left[SHORT_TEXT], validation[24] = "";
+    if (isfinite(progress->validation)) snprintf(validation, sizeof validation, "  val %.4f", progress->validation);
+    if (progress->terminal) { /* the bar below it has the rest */
+        note("step %lld/%lld  loss %.4f%s", (long long)state->step, (long long)progress->steps, state->loss,
+             validation);
+        return;
+    }
+    note("step %lld/%lld  loss %.4f%s  lr %.3e  %s tokens/s  %s left", (long long)state->step,
+         (long long)progress->steps, state->loss, validation, state->lr,
+         text_count(floor(state->tokens_per_second + 0.5), speed),
+         text_seconds(seconds_left(progress, state->step), left));
 }
 
 void progress_show(struct progress *progress, const struct progress_state *state, bool always) {
     if (progress->quiet) return;
     if (progress->terminal) {
         double now = now_seconds();
-        if (!always && state->step < progress->steps && now - progress->last_draw < 0.1) return;
+        if (always) {
+            progress_clear(progress);
+            print_line(progress, state);
+        } else if (state->step < progress->steps && now - progress->last_draw < 0.1) return;
         progress->last_draw = now;
         draw(progress, state);
         return;
@@ -65,12 +98,13 @@ void progress_show(struct progress *progress, const struct progress_state *state
     int64_t every = progress->steps / 20 > 0 ? progress->steps / 20 : 1;
     while (progress->next_line <= state->step)
         progress->next_line += progress->next_line < every ? every - progress->next_line : every;
-    char speed[SHORT_TEXT], left[SHORT_TEXT], validation[24] = "";
-    if (isfinite(progress->validation)) snprintf(validation, sizeof validation, "  val %.4f", progress->validation);
-    note("step %lld/%lld  loss %.4f%s  lr %.3e  %s tokens/s  %s left", (long long)state->step,
-         (long long)progress->steps, state->loss, validation, state->lr,
-         text_count(floor(state->tokens_per_second + 0.5), speed),
-         text_seconds(seconds_left(progress, state->step), left));
+    print_line(progress, state);
+}
+
+void progress_leave(struct progress *progress) {
+    if (!progress->drawn) return;
+    fputc('\n', stderr);
+    progress->drawn = false;
 }
 
 void progress_clear(struct progress *progress) {

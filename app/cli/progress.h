@@ -20,9 +20,11 @@ struct progress_state {
 };
 
 void progress_begin(struct progress *progress, int64_t first, int64_t steps, bool quiet);
-/* `always`: after an evaluation, also where it is not yet time for a line. */
+/* `always`: after an evaluation, also where it is not yet time for a line; on a terminal a line above the bar. */
 void progress_show(struct progress *progress, const struct progress_state *state, bool always);
 /* Takes the line away so that something else can be printed. */
 void progress_clear(struct progress *progress);
+/* Leaves the line where it is, and what the terminal wrote into it (^C), and goes to the next. */
+void progress_leave(struct progress *progress);
 
 #endif

@@ -10,7 +10,7 @@
 #include "chart.h"
 #include "console.h"
 
-static const char style[] =
+const char report_style[] =
     ":root{--page:#f6f6f3;--card:#fff;--ink:#16181d;--soft:#5d636e;--faint:#8b919c;--line:#e4e4de;--main:#2563c9;"
     "--second:#d1600a;--raw:#b9cdf0;--good:#18794e;--bad:#b42318}\n"
     "@media(prefers-color-scheme:dark){:root{--page:#111317;--card:#191c22;--ink:#eceef2;--soft:#a3a9b5;--faint:#"
@@ -223,7 +223,7 @@ mote_status report_write(const char *path, const struct report *report, mote_err
     mote_buffer_print(&out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
                             "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>");
     html_text(&out, name, strlen(name));
-    mote_buffer_print(&out, " – training</title>\n<style>\n%s</style></head>\n<body><main>\n<header>", style);
+    mote_buffer_print(&out, " – training</title>\n<style>\n%s</style></head>\n<body><main>\n<header>", report_style);
     mote_buffer_print(&out, "<div class=\"over\">mote training report, %s</div><h1>", date);
     html_text(&out, name, strlen(name));
     mote_buffer_print(&out, "</h1><span class=\"state %s\">%s, step %lld of %lld</span></header>\n", report->status,

@@ -17,6 +17,7 @@ struct report {
     int vocab, threads;
     double tokens_per_second;
 };
+extern const char report_style[]; /* of every page mote writes */
 mote_status report_write(const char *path, const struct report *report, mote_error *error);
 
 #endif

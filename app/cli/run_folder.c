@@ -23,7 +23,8 @@ mote_status run_open(const char *model_path, int keep, struct run_folder *run, m
     if (length + 40 > sizeof run->path)
         return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof run->path - 40);
     snprintf(run->path, sizeof run->path, "%.*s.run", (int)length, model_path);
-    if (mkdir(run->path, 0777) && errno != EEXIST) return fail_io(error, "make the folder", run->path);
+    run->made = !mkdir(run->path, 0777);
+    if (!run->made && errno != EEXIST) return fail_io(error, "make the folder", run->path);
     const char *lock = run_path(run, "lock");
     run->lock = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     if (run->lock < 0) return fail_io(error, "write", lock);
@@ -37,8 +38,13 @@ mote_status run_open(const char *model_path, int keep, struct run_folder *run, m
 
 void run_close(struct run_folder *run) {
     if (run->log) fclose(run->log);
+    else if (run->made) { /* nothing came of it; a folder that holds something stays */
+        unlink(run_path(run, "lock"));
+        rmdir(run->path);
+    }
     if (run->lock >= 0) close(run->lock);
     run->log = NULL;
+    run->made = false;
     run->lock = -1;
 }
 
@@ -78,19 +84,21 @@ int run_checkpoints(const struct run_folder *run, int64_t *steps, int limit) {
 
 enum { MOST_CHECKPOINTS = 4096 };
 
-static void remove_after(const struct run_folder *run, int kept) {
+/* All but the newest `kept` and that of step `spared`. */
+static void remove_after(const struct run_folder *run, int kept, int64_t spared) {
     int64_t *steps = malloc(MOST_CHECKPOINTS * sizeof *steps);
     if (!steps) return;
     int n = run_checkpoints(run, steps, MOST_CHECKPOINTS);
-    for (int i = kept; i < n; i++) unlink(run_checkpoint_path(run, steps[i]));
+    for (int i = kept; i < n; i++)
+        if (steps[i] != spared) unlink(run_checkpoint_path(run, steps[i]));
     free(steps);
 }
 
-void run_prune(const struct run_folder *run) { remove_after(run, run->keep); }
+void run_prune(const struct run_folder *run) { remove_after(run, run->keep, -1); }
+void run_prune_others(const struct run_folder *run, int64_t step) { remove_after(run, 0, step); }
 
 mote_status run_begin(struct run_folder *run, bool append, mote_error *error) {
     const char *path = run_path(run, "run.jsonl");
-    if (!append) remove_after(run, 0);
     run->log = fopen(path, append ? "a+" : "w");
     if (!run->log) return fail_io(error, "write", path);
     /* A torn last line is ended, so that it spoils no other. */

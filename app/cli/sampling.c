@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "console.h"
+
 static double temperature = UNSET_NUMBER, top_p = UNSET_NUMBER, min_p = UNSET_NUMBER, penalty = UNSET_NUMBER;
 static int64_t top_k = UNSET_INTEGER, window = UNSET_INTEGER, seed = UNSET_INTEGER;
 struct string_list sampling_stop;
@@ -11,7 +13,8 @@ int sampling_ignore_end;
 static const struct option rows[] = {
     {"temperature", 0, OPTION_NUMBER, &temperature, "X", 0, 100, "0.8", "0: always the likeliest token"},
     {"top-k", 0, OPTION_INTEGER, &top_k, "N", 0, 1048576, "0: off", "draw from the N likeliest tokens"},
-    {"top-p", 0, OPTION_NUMBER, &top_p, "X", 0, 1, "1: off", "draw from the likeliest that make up this probability"},
+    {"top-p", 0, OPTION_NUMBER, &top_p, "X", 1e-6, 1, "1: off",
+     "draw from the likeliest that make up this probability"},
     {"min-p", 0, OPTION_NUMBER, &min_p, "X", 0, 1, "0: off", "drop tokens below this part of the likeliest"},
     {"repetition-penalty", 0, OPTION_NUMBER, &penalty, "X", 0.01, 100, "1: off", "divides the logit of recent tokens"},
     {"repetition-window", 0, OPTION_INTEGER, &window, "N", 0, 1048576, "64", "how many tokens are recent"},
@@ -48,6 +51,12 @@ mote_status model_tokenizer(const mote_model *model, const char *path, const mot
     }
     mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer, so it can neither read nor write text", path);
     return mote_hint(error, MOTE_BAD_FILE, "models of mote train hold one; those of mote init do not");
+}
+
+void warn_unknown(uint64_t unknown, size_t n_tokens) {
+    if (unknown)
+        warn("unknown tokens: %llu of %zu, each <unk> for a character that the vocabulary lacks",
+             (unsigned long long)unknown, n_tokens);
 }
 
 mote_status speaker_open(const char *path, struct speaker *speaker, mote_error *error) {

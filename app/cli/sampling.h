@@ -15,6 +15,8 @@ struct speaker {
 /* The model's tokenizer; where it has none that can be used, a failure that says why. */
 mote_status model_tokenizer(const mote_model *model, const char *path, const mote_tokenizer **tokenizer,
                             mote_error *error);
+/* Says so when some tokens of a text stand for what the vocabulary lacks. */
+void warn_unknown(uint64_t unknown, size_t n_tokens);
 mote_status speaker_open(const char *path, struct speaker *speaker, mote_error *error);
 /* A sampler of the options; `seed_step` makes the draws of later replies differ. */
 mote_status speaker_sampler(struct speaker *speaker, uint64_t seed_step, mote_error *error);

@@ -10,30 +10,43 @@
 static int want_ids, want_text;
 static const struct option rows[] = {
     {"ids", 0, OPTION_FLAG, &want_ids, NULL, 0, 0, NULL, "text in, one line of ids out"},
-    {"text", 0, OPTION_FLAG, &want_text, NULL, 0, 0, NULL, "ids in, text out"},
+    {"text", 0, OPTION_FLAG, &want_text, NULL, 0, 0, NULL, "ids in, text out; with --json their pieces"},
     {0},
 };
 static const struct option_group group = {"Form", rows};
-static const struct option_group *const groups[] = {&group, &group_common, NULL};
+static const struct option_group *const groups[] = {&group, &group_json, &group_common, NULL};
+
+enum { SHOWN_BYTES = 20 };
+static const char between[] = " \t\r\n,";
+
+/* The word at the start of some input, for a message: cut, and what is not printable ASCII as '?'. */
+static const char *shown_word(const char *text, size_t size, char out[SHOWN_BYTES + 1]) {
+    size_t n = 0;
+    for (; n < size && n < SHOWN_BYTES && !(text[n] && strchr(between, text[n])); n++)
+        out[n] = text[n] >= ' ' && text[n] <= '~' ? text[n] : '?';
+    out[n] = 0;
+    return out;
+}
 
 /* Whole numbers between spaces; every one must be an id of the vocabulary. */
 static mote_status read_ids(const char *text, size_t size, int vocab, int32_t **ids, size_t *n, mote_error *error) {
     int32_t *list = malloc((size / 2 + 2) * sizeof *list);
     if (!list) return mote_fail(error, MOTE_MEMORY, "the ids do not fit in memory");
     *n = 0;
+    char word[SHOWN_BYTES + 1];
     mote_status status = MOTE_OK;
     for (size_t at = 0; !status;) {
-        while (at < size && text[at] && strchr(" \t\r\n,", text[at])) at++;
+        while (at < size && text[at] && strchr(between, text[at])) at++;
         if (at == size) break;
         char *end;
         errno = 0;
         long long id = strtoll(text + at, &end, 10);
-        if (end == text + at || (*end && !strchr(" \t\r\n,", *end)) || (!*end && end != text + size))
-            status =
-                mote_fail(error, MOTE_BAD_FILE, "byte %zu of the input is not an id: \"%.12s\"", at + 1, text + at);
+        if (end == text + at || (*end && !strchr(between, *end)) || (!*end && end != text + size))
+            status = mote_fail(error, MOTE_BAD_FILE, "at byte %zu of the input is no id but \"%s\"", at + 1,
+                               shown_word(text + at, size - at, word));
         else if (errno || id < 0 || id >= vocab)
-            status = mote_fail(error, MOTE_BAD_FILE, "id %.20s is not one of the vocabulary, 0 to %d", text + at,
-                               vocab - 1);
+            status = mote_fail(error, MOTE_BAD_FILE, "id %s is not one of the vocabulary, 0 to %d",
+                               shown_word(text + at, size - at, word), vocab - 1);
         else list[(*n)++] = (int32_t)id;
         at = (size_t)(end - text);
     }
@@ -56,13 +69,31 @@ static void print_table(const mote_tokenizer *tokenizer, const int32_t *tokens, 
     }
 }
 
+static void print_json(const mote_tokenizer *tokenizer, const int32_t *tokens, size_t n, mote_buffer *buffer) {
+    mote_buffer_print(buffer, "{\"ids\":[");
+    for (size_t i = 0; i < n; i++) mote_buffer_print(buffer, "%s%d", i ? "," : "", (int)tokens[i]);
+    mote_buffer_print(buffer, "],\"pieces\":[");
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes;
+        const char *piece = mote_tokenizer_piece(tokenizer, tokens[i], &bytes);
+        if (i) mote_buffer_print(buffer, ",");
+        mote_buffer_json_string(buffer, piece, bytes);
+    }
+    mote_buffer_print(buffer, "]}\n");
+}
+
 static mote_status to_tokens(const mote_tokenizer *tokenizer, const char *text, size_t size, mote_error *error) {
     int32_t *tokens = NULL;
     size_t n;
     mote_status status = mote_tokenizer_encode(tokenizer, text, size, &tokens, &n, error);
     if (status) return status;
     mote_buffer buffer = {0};
-    if (want_ids) {
+    uint64_t unknown = 0;
+    for (size_t i = 0; i < n; i++) unknown += tokens[i] == mote_tokenizer_unknown(tokenizer);
+    warn_unknown(unknown, n);
+    if (option_json) {
+        print_json(tokenizer, tokens, n, &buffer);
+    } else if (want_ids) {
         for (size_t i = 0; i < n; i++) mote_buffer_print(&buffer, "%s%d", i ? " " : "", (int)tokens[i]);
         mote_buffer_print(&buffer, "\n");
     } else {
@@ -79,8 +110,14 @@ static mote_status to_text(const mote_tokenizer *tokenizer, const char *ids, siz
     char *text = NULL;
     size_t n = 0, bytes = 0;
     mote_status status = read_ids(ids, size, mote_tokenizer_vocab(tokenizer), &tokens, &n, error);
-    if (!status) status = mote_tokenizer_decode(tokenizer, tokens, n, &text, &bytes, error);
-    if (!status) out_write(text, bytes);
+    if (!status && option_json) {
+        mote_buffer buffer = {0};
+        print_json(tokenizer, tokens, n, &buffer);
+        status = out_buffer(&buffer, error);
+    } else if (!status) {
+        status = mote_tokenizer_decode(tokenizer, tokens, n, &text, &bytes, error);
+        if (!status) out_write(text, bytes);
+    }
     mote_free(text);
     free(tokens);
     return status;
@@ -105,7 +142,8 @@ const struct command command_tokenize = {
     .name = "tokenize",
     .arguments = "MODEL [FILE]",
     .summary = "turn text into the tokens of a model, or back",
-    .details = "Reads FILE or standard input. Without options it prints a table of the pieces.",
+    .details = "Reads FILE or standard input. Without options it prints a table of the pieces. A piece may be a part "
+               "of a character; in JSON what is not UTF-8 becomes U+FFFD.",
     .example = "echo 'Once upon a time' | mote tokenize model.gguf --ids",
     .least = 1,
     .most = 2,

@@ -7,16 +7,18 @@
 #include <sys/stat.h>
 
 #include "command.h"
+#include "conflicts.h"
 #include "console.h"
 #include "setup.h"
-#include "train_loop.h"
+#include "train_output.h"
 
 static const char *output, *config_file, *sample_prompt;
 static int resume, force, quiet;
 static int64_t save_every, evaluate_every, sample_every = UNSET_INTEGER, keep = 2;
 
 static const struct option file_rows[] = {
-    {"output", 'o', OPTION_STRING, &output, "FILE", 0, 0, NULL, "the model to write; FILE.run beside it holds the run"},
+    {"output", 'o', OPTION_STRING, &output, "FILE", 0, 0, "model.gguf",
+     "the model to write; m.gguf has its run beside it in m.run"},
     {"config", 0, OPTION_STRING, &config_file, "FILE", 0, 0, NULL, "a JSON object with long option names as keys"},
     {"resume", 0, OPTION_FLAG, &resume, NULL, 0, 0, NULL, "go on from the newest checkpoint that can be read"},
     {"force", 0, OPTION_FLAG, &force, NULL, 0, 0, NULL, "start anew although an unfinished run is there"},
@@ -43,28 +45,41 @@ static const struct option_group *const groups[] = {
 static const struct option_group *const stored[] = {&group_tokenizer, &group_shape, &group_batch,  &group_length,
                                                     &group_optimizer, &group_seed,  &group_type,   NULL};
 
+/* The same settings from a checkpoint end at the same step, on any number of threads: only another start helps. */
+static mote_status fail_diverged_before(const struct run_folder *run, const struct history *before, mote_error *error) {
+    double lr = 0;
+    mote_status status = resume ? MOTE_DIVERGED : MOTE_FAILED;
+    for (int i = 0; i < before->n_points; i++) lr = fmax(lr, before->points[i].lr);
+    mote_fail(error, status, "%s holds a run that diverged at step %lld", run->path, (long long)before->end_step + 1);
+    if (!(lr > 0)) return mote_hint(error, status, "start anew with --force and a lower --lr");
+    return mote_hint(error, status, "start anew with --force and a --lr lower than its %.3g", lr);
+}
+
 static mote_status begin_folder(struct training *training, int64_t *checkpoints, int *n, int limit, mote_error *error) {
     mote_status status = run_open(output, (int)keep, &training->run, error);
     if (status) return status;
     struct stat info;
     const char *log = run_path(&training->run, "run.jsonl"), *config = run_path(&training->run, "config.json");
     *n = run_checkpoints(&training->run, checkpoints, limit);
-    if (resume) {
-        if (*n && !stat(config, &info)) return config_read(&command_train, config, error);
-        note("resume     no checkpoint in %s: starting from the beginning", training->run.path);
-        *n = 0;
-        return MOTE_OK;
+    if (resume && !*n) {
+        mote_fail(error, MOTE_USAGE, "--resume: there is no checkpoint in %s", training->run.path);
+        return mote_hint(error, MOTE_USAGE, "leave --resume out to start from the beginning");
     }
     struct history *before = calloc(1, sizeof *before);
-    bool finished = !*n || force;
-    if (before && !finished && !stat(log, &info) && !history_load(log, INT64_MAX, before, NULL))
-        finished = before->finished;
-    if (before) history_deinit(before);
+    if (!before) return mote_fail(error, MOTE_MEMORY, "no memory for the history of the run");
+    if (*n && !force && !stat(log, &info)) history_load(log, INT64_MAX, before, NULL);
+    if (*n && !force && before->diverged) {
+        status = fail_diverged_before(&training->run, before, error);
+    } else if (resume) {
+        if (!stat(config, &info)) status = config_read(&command_train, config, error);
+    } else if (*n && !force && !before->finished) {
+        mote_fail(error, MOTE_FAILED, "%s holds a run that did not end", training->run.path);
+        status = mote_hint(error, MOTE_FAILED, "--resume goes on with it, --force starts anew and removes it");
+    }
+    if (!resume) *n = 0;
+    history_deinit(before);
     free(before);
-    *n = 0;
-    if (finished) return MOTE_OK;
-    mote_fail(error, MOTE_FAILED, "%s holds a run that did not end", training->run.path);
-    return mote_hint(error, MOTE_FAILED, "--resume goes on with it, --force starts anew and removes it");
+    return status;
 }
 
 static mote_status write_config(struct training *training, mote_error *error) {
@@ -106,6 +121,7 @@ static mote_status load_checkpoint(struct training *training, const int64_t *ste
         status = mote_trainer_resume(training->trainer, path, error);
         if (!status) {
             training->saved_step = mote_trainer_steps_done(training->trainer);
+            training->keeps_model = training->keeps_model && training->saved_step == 0;
             note("resume     from %s", path);
             history_load(run_path(&training->run, "run.jsonl"), training->saved_step, &training->history, NULL);
             return MOTE_OK;
@@ -117,26 +133,6 @@ static mote_status load_checkpoint(struct training *training, const int64_t *ste
     if (status && !error->hint[0])
         mote_hint(error, status, "--resume needs the text and settings of the first call; --force starts anew");
     return status;
-}
-
-/* The first words of a plain text. A text that is one document never shows the model what follows the token between
- * documents, so starting from that token would show noise. JSONL and folders have documents: for them it is right. */
-static void find_prompt(const char *path, char out[33]) {
-    size_t length = strlen(path);
-    struct stat info;
-    *out = 0;
-    if (stat(path, &info) || !S_ISREG(info.st_mode) || (length > 6 && !strcmp(path + length - 6, ".jsonl"))) return;
-    FILE *file = fopen(path, "rb");
-    if (!file) return;
-    size_t n = fread(out, 1, 32, file), end = 0, word = 0;
-    fclose(file);
-    /* Plain characters only, so that the line at the end can be pasted into a shell. */
-    while (end < n && (unsigned char)out[end] >= 0x20 && (unsigned char)out[end] < 0x7f &&
-           !strchr("\"\\$`!", out[end])) {
-        if (end && out[end] == ' ' && out[end - 1] != ' ') word = end;
-        end++;
-    }
-    out[end == n && word ? word : end] = 0;
 }
 
 static void set_intervals(struct training *training, const char *text) {
@@ -155,8 +151,10 @@ static void set_intervals(struct training *training, const char *text) {
     training->log_every = 1 + steps / 20000; /* run.jsonl stays below about 5 MB */
     training->output = output;
     training->type = setup_type();
-    static char first_words[33];
-    if (!sample_prompt) find_prompt(text, first_words);
+    /* A text that is one document never shows the model what follows the token between documents, so starting from
+     * that token would show noise. JSONL and folders have documents: for them it is right. */
+    static char first_words[FIRST_WORDS];
+    if (find_first_words(text, first_words) != TEXT_PLAIN) *first_words = 0;
     training->sample_prompt = sample_prompt ? sample_prompt : first_words;
     training->quiet = quiet;
 }
@@ -181,7 +179,8 @@ static void fill_report(struct training *training) {
     };
 }
 
-static void print_prepared(const struct prepared *prepared) {
+static void print_prepared(const struct training *training) {
+    const struct prepared *prepared = training->prepared;
     char count[SHORT_TEXT], bytes[SHORT_TEXT], available[SHORT_TEXT];
     if (prepared->reasons)
         for (const char *line = prepared->reasons; *line;) {
@@ -195,52 +194,14 @@ static void print_prepared(const struct prepared *prepared) {
     uint64_t there = memory_available_bytes();
     note("memory     %s planned%s%s%s", text_bytes((double)prepared->plan.total_bytes, bytes), there ? ", " : "",
          there ? text_bytes((double)there, available) : "", there ? " available" : "");
-}
-
-static mote_status print_summary(struct training *training, mote_error *error) {
-    const struct history *history = &training->history;
-    const mote_evaluation *final = &training->final;
-    double speed = history->seconds > 0 ? (double)history->tokens / history->seconds : 0;
-    char time[SHORT_TEXT], count[SHORT_TEXT];
-    if (training->have_final)
-        note("result     validation loss %.4f, perplexity %.3f, %.4f bits per byte, top-1 %.1f %%", final->loss,
-             final->perplexity, final->bits_per_byte, 100 * final->top1);
-    else note("result     training loss %.4f (no part of the text was kept for validation)", history->smoothed_loss);
-    if (training->out_of_time)
-        note("time       was over at step %lld of %lld: this machine was busier than when it was measured",
-             (long long)mote_trainer_steps_done(training->trainer), (long long)training->prepared->options.steps);
-    note("speed      %s tokens in %s, %.0f tokens/s", text_count((double)history->tokens, count),
-         text_seconds(history->seconds, time), speed);
-    note("files      %s, %s", output, run_path(&training->run, "report.html"));
-    note("next: mote generate %s -p \"%s\" -n 200", output, training->sample_prompt);
-    if (!option_json) return MOTE_OK;
-    mote_buffer buffer = {0};
-    mote_buffer_print(&buffer, "{\"status\":\"finished\",\"model\":");
-    mote_buffer_json_string(&buffer, output, strlen(output));
-    mote_buffer_print(&buffer, ",\"run_folder\":");
-    mote_buffer_json_string(&buffer, training->run.path, strlen(training->run.path));
-    const struct {
-        const char *key;
-        double value;
-    } numbers[] = {{"loss", training->have_final ? final->loss : NAN},
-                   {"perplexity", training->have_final ? final->perplexity : NAN},
-                   {"bits_per_byte", training->have_final ? final->bits_per_byte : NAN},
-                   {"top1", training->have_final ? final->top1 : NAN},
-                   {"train_loss", history->smoothed_loss},
-                   {"seconds", history->seconds},
-                   {"tokens_per_second", speed}};
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        mote_buffer_print(&buffer, ",\"%s\":", numbers[i].key);
-        mote_buffer_json_number(&buffer, numbers[i].value);
-    }
-    mote_buffer_print(&buffer,
-                      ",\"steps\":%lld,\"tokens\":%llu,\"validation_tokens\":%llu,\"parameters\":%llu,"
-                      "\"out_of_time\":%s}\n",
-                      (long long)mote_trainer_steps_done(training->trainer), (unsigned long long)history->tokens,
-                      (unsigned long long)training->prepared->facts.validation_tokens,
-                      (unsigned long long)training->prepared->plan.parameters,
-                      training->out_of_time ? "true" : "false");
-    return out_buffer(&buffer, error);
+    unsigned long long part = train_evaluation_tokens(training), whole = prepared->facts.validation_tokens;
+    if (whole && part < whole)
+        note("evaluate   every %lld steps, val over %llu of the %llu validation tokens, evenly spread; at the end over "
+             "all",
+             (long long)training->evaluate_every, part, whole);
+    else if (whole)
+        note("evaluate   every %lld steps, val over all %llu validation tokens", (long long)training->evaluate_every,
+             whole);
 }
 
 /* Everything up to the first step. */
@@ -252,8 +213,11 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     int n = 0;
     mote_status status = checkpoints ? MOTE_OK : mote_fail(error, MOTE_MEMORY, "no memory for a list of checkpoints");
     if (!status) status = begin_folder(training, checkpoints, &n, LIMIT, error);
+    if (!status && !n && training->keeps_model)
+        note("replaces   the model of an earlier run in %s, with the first save after step 0", output);
     if (!status) status = prepare_corpus(n_texts, texts, prepared, error);
-    if (!status) status = prepare_tokenizer(n ? output : NULL, prepared, error);
+    /* Beside a checkpoint of step 0 the model may still be that of an earlier run, with another tokenizer. */
+    if (!status) status = prepare_tokenizer(n && checkpoints[0] > 0 ? output : NULL, prepared, error);
     if (!status) status = prepare_dataset(prepared, error);
     if (!status) status = prepare_recipe(prepared, error);
     if (!status) status = prepare_memory(prepared, error);
@@ -261,7 +225,7 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
         setup_store(&prepared->config, &prepared->options);
         set_intervals(training, texts[0]);
         fill_report(training);
-        print_prepared(prepared);
+        print_prepared(training);
         status =
             mote_model_create(&prepared->config, prepared->tokenizer, prepared->options.seed, &training->model, error);
     }
@@ -275,6 +239,7 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     if (!status)
         status = mote_trainer_create(training->model, prepared->dataset, &prepared->options, &training->trainer, error);
     if (!status && n) status = load_checkpoint(training, checkpoints, n, error);
+    if (!status && !n) status = train_save_first(training, error);
     if (!status) status = run_begin(&training->run, n > 0, error);
     if (!status) status = write_config(training, error);
     if (!status) log_start(training, n_texts, texts, mote_trainer_steps_done(training->trainer));
@@ -282,39 +247,47 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     return status;
 }
 
+static mote_status train_to_end(struct training *training, mote_error *error) {
+    int64_t done = mote_trainer_steps_done(training->trainer), steps = training->prepared->options.steps;
+    if (resume && done >= steps)
+        note("finished   already at step %lld; --steps M trains longer only with a constant or wsd schedule, else "
+             "start anew with more steps",
+             (long long)done);
+    if (!isnan(setup.minutes)) training->deadline = now_seconds() + 60 * setup.minutes;
+    mote_status status = train_loop(training, error);
+    if (!status) status = train_evaluate_all(training, error);
+    if (!status && (training->keeps_model || training->saved_step < mote_trainer_steps_done(training->trainer)))
+        status = train_save(training, error);
+    return status;
+}
+
 static mote_status run_train(int n_texts, const char *const *texts, mote_error *error) {
-    if (config_file) {
-        mote_status status = config_read(&command_train, config_file, error);
-        if (status) return status;
-    }
-    if (!output) {
-        mote_fail(error, MOTE_USAGE, "mote train needs -o FILE, the model to write");
-        return mote_hint(error, MOTE_USAGE, "%s", command_train.example);
-    }
+    mote_status status = config_file ? config_read(&command_train, config_file, error) : MOTE_OK;
+    if (status) return status;
+    if (!output) output = "model.gguf";
     if (resume && force) return mote_fail(error, MOTE_USAGE, "--resume goes on and --force starts anew: give one");
+    /* A resumed run takes what it was begun with and refuses anything else. */
+    if (!resume && (status = conflicts_check(&command_train, n_texts, error))) return status;
     console_quiet(quiet);
     static struct prepared prepared;
     static struct training training = {.prepared = &prepared, .run = {.lock = -1}, .saved_step = -1};
+    status = output_check(output, n_texts, texts, &training.keeps_model, error);
+    if (status) return status;
     train_catch_signals();
-    mote_status status = prepare_training(&training, n_texts, texts, error);
-    struct stat info;
-    /* A first checkpoint: a disk that cannot hold it is found now and not after hours. A model that is there already
-     * stays until there is a trained one to replace it. */
-    if (!status && training.saved_step < 0 && stat(output, &info)) status = train_save(&training, error);
+    status = prepare_training(&training, n_texts, texts, error);
     if (!status) {
-        if (!isnan(setup.minutes)) training.deadline = now_seconds() + 60 * setup.minutes;
-        status = train_loop(&training, error);
-        if (!status) status = train_evaluate_all(&training, error);
-        if (!status && training.saved_step < mote_trainer_steps_done(training.trainer))
-            status = train_save(&training, error);
-        train_end(&training,
-                  status == MOTE_OK            ? "finished"
-                  : status == MOTE_INTERRUPTED ? "interrupted"
-                  : status == MOTE_DIVERGED    ? "diverged"
-                                               : "failed",
-                  status ? error->message : NULL);
+        status = train_to_end(&training, error);
+        const char *name = status == MOTE_OK            ? "finished"
+                           : status == MOTE_INTERRUPTED ? "interrupted"
+                           : status == MOTE_DIVERGED    ? "diverged"
+                                                        : "failed";
+        train_end(&training, name, status ? error->message : NULL);
+        if (!status) train_print_summary(&training, texts[0]);
+        /* A failure to print must not hide why the run ended. */
+        if (option_json && (status == MOTE_INTERRUPTED || status == MOTE_DIVERGED))
+            train_print_json(&training, name, NULL);
+        else if (option_json && !status) status = train_print_json(&training, name, error);
     }
-    if (!status) status = print_summary(&training, error);
     mote_trainer_destroy(training.trainer);
     mote_model_close(training.model);
     prepared_deinit(&prepared);
@@ -328,11 +301,13 @@ const struct command command_train = {
     .arguments = "TEXT...",
     .summary = "train a model from text",
     .details =
-        "TEXT is a UTF-8 file, a folder of files, or JSONL with \"text\", \"prompt\" and \"completion\", or "
-        "\"messages\". Everything that is not given is chosen for the amount of text, and the reasons are "
-        "printed.\n\nBeside the model a folder with .run for .gguf holds run.jsonl (one object per event), "
-        "report.html, config.json and checkpoints. Control-C finishes the step, saves, and --resume goes on with "
-        "the same bits as if nothing had happened.",
+        "TEXT is a UTF-8 file, - for standard input, a folder of files, or JSONL with \"text\", \"prompt\" and "
+        "\"completion\", or \"messages\". Everything that is not given is chosen for the amount of text, and the "
+        "reasons are printed. On the way the validation loss (val) is measured over an evenly spread part of what "
+        "was kept for validation, where all of it would cost too much; at the end always over all of it.\n\nBeside "
+        "the model a folder with .run for .gguf holds run.jsonl (one object per event), report.html, config.json "
+        "and checkpoints. Control-C finishes the step, saves, and --resume goes on with the same bits as if nothing "
+        "had happened.",
     .example = "mote train corpus.txt -o model.gguf --minutes 10",
     .least = 1,
     .most = -1,

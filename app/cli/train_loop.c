@@ -20,6 +20,8 @@ void train_catch_signals(void) {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    struct sigaction before;
+    if (!sigaction(SIGHUP, NULL, &before) && before.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
 }
 
 static void field(mote_buffer *buffer, const char *key, double value) {
@@ -81,12 +83,21 @@ static void log_evaluation(struct training *training, const char *name, int64_t 
     close_event(training, &buffer);
 }
 
-/* Twenty evaluations should cost about a twentieth of the run; forward is a third of a training step. */
-static uint64_t evaluation_tokens(const struct training *training) {
+/* The whole split where that costs less than a fiftieth of the run (forward is a third of a training step), so that
+ * the numbers on the way and at the end agree; else so much that twenty evaluations cost about a twentieth. */
+uint64_t train_evaluation_tokens(const struct training *training) {
     const mote_train_options *options = &training->prepared->options;
-    double context = training->prepared->config.context;
+    double context = training->prepared->config.context, whole = (double)training->prepared->facts.validation_tokens;
     double total = (double)options->steps * options->batch * options->accumulate * context;
-    return (uint64_t)fmin(fmax(total / 150, 4 * context), 65536);
+    double times = (double)(options->steps / training->evaluate_every);
+    if (times * whole / 3 < 0.02 * total) return training->prepared->facts.validation_tokens;
+    return (uint64_t)fmin(whole, fmin(fmax(total / 150, 4 * context), 65536));
+}
+
+static mote_status evaluate_part(struct training *training, mote_evaluation *result, mote_error *error) {
+    uint64_t part = train_evaluation_tokens(training);
+    if (part == training->prepared->facts.validation_tokens) part = 0; /* all */
+    return mote_trainer_evaluate(training->trainer, part, result, error);
 }
 
 static mote_status evaluate(struct training *training, const mote_step_report *report, mote_error *error) {
@@ -95,7 +106,7 @@ static mote_status evaluate(struct training *training, const mote_step_report *r
         return MOTE_OK;
     }
     mote_evaluation result;
-    mote_status status = mote_trainer_evaluate(training->trainer, evaluation_tokens(training), &result, error);
+    mote_status status = evaluate_part(training, &result, error);
     if (status) return status;
     log_evaluation(training, "evaluation", report->step, &result);
     history_add_evaluation(&training->history, report->step, &result);
@@ -139,6 +150,24 @@ static mote_status generate_sample(struct training *training, bool ignore_end, m
     return status;
 }
 
+/* Runs of blanks and line ends become one blank, so that much of a sample fits a line; control characters of a young
+ * model must not reach the terminal. */
+static size_t to_one_line(char *text, size_t n) {
+    size_t to = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool blank = (unsigned char)text[i] <= 0x20 || text[i] == 0x7f;
+        if (!blank) text[to++] = text[i];
+        else if (to && text[to - 1] != ' ') text[to++] = ' ';
+    }
+    return to && text[to - 1] == ' ' ? to - 1 : to;
+}
+
+static bool is_blank(const char *text, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] > 0x20 && text[i] != 0x7f) return false;
+    return true;
+}
+
 /* A sample is an ornament: when it fails, training goes on without more of them. */
 static void write_sample(struct training *training, int64_t step) {
     mote_buffer sample = {0};
@@ -153,36 +182,51 @@ static void write_sample(struct training *training, int64_t step) {
     if (status) {
         warn("no samples from here on: %s", problem.message);
         training->sample_every = 0;
-    } else if (sample.size) {
+    } else if (!sample.failed && !is_blank(sample.bytes, sample.size)) {
         mote_buffer buffer = event("sample", step);
         mote_buffer_print(&buffer, ",\"text\":");
         mote_buffer_json_string(&buffer, sample.bytes, sample.size);
         close_event(training, &buffer);
         history_add_sample(&training->history, step, sample.bytes, sample.size);
-        /* One line of it; control characters of a young model must not reach the terminal. */
-        size_t shown = sample.size < 100 ? sample.size : 100;
-        while (shown < sample.size && shown && (sample.bytes[shown] & 0xc0) == 0x80) shown--;
-        for (size_t i = 0; i < shown; i++)
-            if ((unsigned char)sample.bytes[i] < 0x20 || sample.bytes[i] == 0x7f) sample.bytes[i] = ' ';
-        note("sample     %.*s%s", (int)shown, sample.bytes, shown < sample.size ? "..." : "");
+        bool empty = sample.size >= prompt_size && is_blank(sample.bytes + prompt_size, sample.size - prompt_size);
+        size_t size = to_one_line(sample.bytes, sample.size), shown = size < 100 ? size : 100;
+        while (shown < size && shown && (sample.bytes[shown] & 0xc0) == 0x80) shown--;
+        if (!empty) note("sample     %.*s%s", (int)shown, sample.bytes, shown < size ? "..." : "");
     }
     mote_buffer_deinit(&sample);
 }
 
 /* ---- saving */
 
-mote_status train_save(struct training *training, mote_error *error) {
-    int64_t step = mote_trainer_steps_done(training->trainer);
+static void log_checkpoint(struct training *training, int64_t step) {
     const char *path = run_checkpoint_path(&training->run, step);
-    mote_status status = mote_trainer_save_model(training->trainer, training->output, training->type, error);
-    if (!status) status = mote_trainer_save(training->trainer, path, error);
-    training->saved_at = now_seconds();
-    if (status) return status;
-    training->saved_step = step;
     mote_buffer buffer = event("checkpoint", step);
     mote_buffer_print(&buffer, ",\"path\":");
     mote_buffer_json_string(&buffer, path, strlen(path));
     close_event(training, &buffer);
+}
+
+mote_status train_save_first(struct training *training, mote_error *error) {
+    mote_status status = MOTE_OK;
+    if (!training->keeps_model)
+        status = mote_trainer_save_model(training->trainer, training->output, training->type, error);
+    if (!status) status = mote_trainer_save(training->trainer, run_checkpoint_path(&training->run, 0), error);
+    if (status) return status;
+    training->saved_step = 0;
+    run_prune_others(&training->run, 0);
+    return MOTE_OK;
+}
+
+mote_status train_save(struct training *training, mote_error *error) {
+    int64_t step = mote_trainer_steps_done(training->trainer);
+    const char *path = run_checkpoint_path(&training->run, step);
+    mote_status status = mote_trainer_save_model(training->trainer, training->output, training->type, error);
+    if (!status) training->keeps_model = false;
+    if (!status) status = mote_trainer_save(training->trainer, path, error);
+    training->saved_at = now_seconds();
+    if (status) return status;
+    training->saved_step = step;
+    log_checkpoint(training, step);
     run_prune(&training->run);
     return MOTE_OK;
 }
@@ -196,15 +240,12 @@ static void save_on_the_way(struct training *training) {
 
 static mote_status fail_diverged(struct training *training, mote_error *error) {
     char message[256];
-    snprintf(message, sizeof message, "%.250s", error ? error->message : "");
+    const char *numbers = strstr(error->message, "diverged: "); /* without the step, which stands here */
+    snprintf(message, sizeof message, "%.250s", numbers ? numbers + strlen("diverged: ") : error->message);
     int64_t step = mote_trainer_steps_done(training->trainer) + 1;
-    if (training->saved_step >= 0)
-        mote_fail(error, MOTE_DIVERGED,
-                  "training diverged at step %lld: %s; the model and checkpoint of step %lld are kept", (long long)step,
-                  message, (long long)training->saved_step);
-    else
-        mote_fail(error, MOTE_DIVERGED, "training diverged at step %lld: %s; no checkpoint was written yet",
-                  (long long)step, message);
+    mote_fail(error, MOTE_DIVERGED, "training diverged at step %lld: %s; the %s of step %lld are kept", (long long)step,
+              message, training->keeps_model ? "model of the earlier run and the checkpoint" : "model and checkpoint",
+              (long long)training->saved_step);
     return mote_hint(error, MOTE_DIVERGED,
                      "start again with --force and a lower --lr (now %g), a longer --warmup (now %lld) "
                      "or a --clip (now %g)",
@@ -214,7 +255,7 @@ static mote_status fail_diverged(struct training *training, mote_error *error) {
 
 static mote_status interrupted(struct training *training, mote_error *error) {
     int64_t step = mote_trainer_steps_done(training->trainer);
-    progress_clear(&training->progress);
+    progress_leave(&training->progress);
     mote_status status = train_save(training, error);
     if (status) return status;
     mote_fail(error, MOTE_INTERRUPTED, "step %lld of %lld is saved in %s", (long long)step,
@@ -227,6 +268,7 @@ mote_status train_loop(struct training *training, mote_error *error) {
     training->progress.deadline = training->deadline;
     progress_begin(&training->progress, done, steps, training->quiet);
     training->saved_at = now_seconds();
+    if (done == 0 && training->saved_step == 0) log_checkpoint(training, 0); /* written before there was a log */
     while (done < steps) {
         mote_step_report report;
         if (signal_seen) return interrupted(training, error);
@@ -262,6 +304,11 @@ mote_status train_evaluate_all(struct training *training, mote_error *error) {
     mote_status status = mote_trainer_evaluate(training->trainer, 0, &training->final, error);
     if (status) return status;
     training->have_final = true;
+    mote_evaluation part = training->final;
+    if (train_evaluation_tokens(training) < training->prepared->facts.validation_tokens)
+        status = evaluate_part(training, &part, error);
+    if (status) return status;
+    training->last_part_loss = part.loss;
     log_evaluation(training, "evaluation", step, &training->final);
     struct history *history = &training->history;
     if (!history->n_evaluations || history->evaluations[history->n_evaluations - 1].step < step)

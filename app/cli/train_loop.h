@@ -23,19 +23,27 @@ struct training {
     struct report report;
     mote_evaluation final;
     bool have_final;
+    double last_part_loss;   /* at the end, but measured as on the way */
+    bool keeps_model;        /* a model of an earlier run is still there: the first save leaves it */
     int64_t saved_step;      /* of the newest checkpoint; -1: none */
     double saved_at, speed;  /* clock of the last save; smoothed tokens per second */
     int64_t log_every;
     bool out_of_time;
 };
 
-/* Installs the handlers: the first SIGINT or SIGTERM asks the loop to end, the second ends the process at once. */
+/* Installs the handlers: the first SIGINT, SIGTERM or (where it is not ignored: nohup) SIGHUP asks the loop to end,
+ * the second ends the process at once. */
 void train_catch_signals(void);
 /* Trains to the last step or deadline. MOTE_INTERRUPTED: ended by a signal, everything saved. MOTE_DIVERGED: stopped,
  * the last good checkpoint and model are on disk. */
 mote_status train_loop(struct training *training, mote_error *error);
 /* Saves the model, then the checkpoint: a checkpoint on disk always has a model beside it. */
 mote_status train_save(struct training *training, mote_error *error);
+/* Before the first step: a disk that cannot hold a checkpoint is found now and not after hours. Then those of an
+ * earlier run go; its model stays until there is a trained one to replace it. */
+mote_status train_save_first(struct training *training, mote_error *error);
+/* Of the validation tokens, how many an evaluation on the way reads. */
+uint64_t train_evaluation_tokens(const struct training *training);
 /* Final evaluation over the whole validation part. */
 mote_status train_evaluate_all(struct training *training, mote_error *error);
 /* Logs the end and writes the report; status: "finished", "interrupted", "diverged", "failed". */

@@ -81,6 +81,9 @@ MOTE_API void mote_tokenizer_destroy(mote_tokenizer *tokenizer);
 MOTE_API const char *mote_tokenizer_name(const mote_tokenizer *tokenizer); /* "byte", "char", "word", "bpe" */
 MOTE_API int mote_tokenizer_vocab(const mote_tokenizer *tokenizer);
 MOTE_API int32_t mote_tokenizer_end(const mote_tokenizer *tokenizer); /* the token between documents, or -1 */
+MOTE_API int32_t mote_tokenizer_unknown(const mote_tokenizer *tokenizer); /* for what the vocabulary lacks, or -1 */
+/* The control token of this name, or -1. Tokenizers trained on messages have "<|im_start|>" and "<|im_end|>". */
+MOTE_API int32_t mote_tokenizer_control(const mote_tokenizer *tokenizer, const char *name);
 /* Ids of the text in *tokens (mote_free), no special tokens added; text never becomes a control token. */
 MOTE_API mote_status mote_tokenizer_encode(const mote_tokenizer *tokenizer, const char *text, size_t bytes,
                                            int32_t **tokens, size_t *n_tokens, mote_error *error);
@@ -105,18 +108,22 @@ typedef struct {
 
 typedef struct {
     uint64_t bytes, documents, characters, skipped_lines;
-    int files;
+    int files, skipped_files; /* skipped: in folders, what is binary, a model, a checkpoint or a run folder */
+    uint64_t invalid_bytes, invalid_at; /* in text files: bytes that are not UTF-8; where the first of them is */
+    const char *invalid_file;           /* and in which file: lives as long as the corpus; NULL: there is none */
 } mote_corpus_info;
 
 MOTE_API mote_corpus_options mote_corpus_options_default(void);
-/* Paths: UTF-8 text files, folders (their regular files, sorted by name, recursively; hidden ones skipped), *.jsonl
+/* Paths: UTF-8 text files, folders (their regular files, sorted by name, recursively; hidden ones, models,
+ * checkpoints, run folders and what is binary skipped), *.jsonl
  * with
  * {"text"}, {"prompt","completion"} or {"messages"}. Files are mapped, not read. */
 MOTE_API mote_status mote_corpus_open(const char *const *paths, int n_paths, const mote_corpus_options *options,
                                       mote_corpus **corpus, mote_error *error);
 MOTE_API void mote_corpus_close(mote_corpus *corpus);
 MOTE_API mote_corpus_info mote_corpus_describe(const mote_corpus *corpus);
-/* Trains a tokenizer on the corpus' training part, or a spread sample of it when it is large. */
+/* Trains a tokenizer on the corpus' training part, or a spread sample of it when it is large. A corpus with messages
+ * gives it control tokens for their markup; the dataset has those where turns begin and end, and never from content. */
 MOTE_API mote_status mote_corpus_train_tokenizer(const mote_corpus *corpus, mote_tokenizer_kind kind, int vocab_limit,
                                                  mote_tokenizer **tokenizer, mote_error *error);
 MOTE_API mote_status mote_dataset_create(const mote_corpus *corpus, const mote_tokenizer *tokenizer,
@@ -126,6 +133,8 @@ MOTE_API void mote_dataset_destroy(mote_dataset *dataset);
 typedef enum { MOTE_SPLIT_TRAIN, MOTE_SPLIT_VALIDATION } mote_split;
 MOTE_API size_t mote_dataset_tokens(const mote_dataset *dataset, mote_split split);
 MOTE_API uint64_t mote_dataset_bytes(const mote_dataset *dataset, mote_split split); /* bytes of text they stand for */
+/* Tokens that stand for what the vocabulary lacks. */
+MOTE_API uint64_t mote_dataset_unknown(const mote_dataset *dataset, mote_split split);
 
 /* ---- model -------------------------------------------------------------------------------------------------- */
 
@@ -229,14 +238,15 @@ MOTE_API void mote_sampler_accept(mote_sampler *sampler, int32_t token); /* a pr
 MOTE_API int32_t mote_sampler_next(mote_sampler *sampler, const float *logits);
 
 /* Generates up to n_tokens after the prompt. `on_text` receives whole UTF-8 characters as they come (bytes that can
- * never become one are passed on as they are) and stops the run by returning false. Stops at the end token and at any
- * stop text, which is not passed on. A sequence that reaches its context keeps going with a re-read second half. */
+ * never become one are passed on as they are) and stops the run by returning false. Stops at the end token, at the
+ * control token <|im_end|> and at any stop text, which is not passed on. A sequence that reaches its context keeps
+ * going with a re-read second half. */
 typedef struct {
     size_t struct_bytes;
     int n_tokens;
     const char *const *stop;
     int n_stop;
-    bool ignore_end;
+    bool ignore_end; /* go on after the end token and <|im_end|> */
     bool (*on_text)(void *context, const char *text, size_t bytes);
     void *context;
 } mote_generate_options;
@@ -249,6 +259,10 @@ MOTE_API mote_generate_options mote_generate_options_default(void);
 MOTE_API mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer,
                                    const char *prompt, size_t prompt_bytes, const mote_generate_options *options,
                                    mote_generate_report *report, mote_error *error);
+/* The same after a prompt of tokens, which may be control tokens. */
+MOTE_API mote_status mote_generate_tokens(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer,
+                                          const int32_t *prompt, size_t n_prompt, const mote_generate_options *options,
+                                          mote_generate_report *report, mote_error *error);
 
 /* ---- evaluation --------------------------------------------------------------------------------------------- */
 
@@ -345,6 +359,75 @@ MOTE_API mote_status mote_trainer_save(const mote_trainer *trainer, const char *
 MOTE_API mote_status mote_trainer_resume(mote_trainer *trainer, const char *path, mote_error *error);
 MOTE_API int64_t mote_trainer_steps_done(const mote_trainer *trainer);
 MOTE_API const mote_model *mote_trainer_model(mote_trainer *trainer); /* current weights, ready for a session */
+
+/* ---- measuring ---------------------------------------------------------------------------------------------- */
+
+/* Peaks of this machine, of one thread [0] and of all [1]; 0: this processor cannot, or there is no such cache. */
+typedef enum { MOTE_MEMORY_L1, MOTE_MEMORY_L2, MOTE_MEMORY_L3, MOTE_MEMORY_DRAM, MOTE_N_MEMORIES } mote_memory_level;
+typedef struct {
+    int threads;
+    char instruction_set[16];          /* of the f32 figure: the widest this processor has */
+    double f32_flops[2], f16_flops[2]; /* multiply-adds per second, times two */
+    double bf16_flops[2], int8_ops[2]; /* dot products with sums in f32, in int32 */
+    size_t cache_bytes[3];             /* L1 data and L2 of a core; L3 as shared */
+    int l3_cores;                      /* that share one L3 */
+    size_t read_bytes[MOTE_N_MEMORIES][2];                 /* what each reading went over, of all threads together */
+    double read_bandwidth[MOTE_N_MEMORIES][2];             /* bytes per second */
+    double write_bandwidth[2], stream_write_bandwidth[2];  /* to DRAM; stream: past the caches */
+    double barrier_seconds;            /* all threads of a pool meet once */
+    double seconds;                    /* all of this took */
+} mote_roof;
+/* Takes about `seconds` (0: 2; from 0.01 to 60) on `threads` threads (0: all cores), and memory of four times the L3,
+ * 64 to 512 MiB. Each figure is the median of seven repeats, of three where they are slow. */
+MOTE_API mote_status mote_roof_measure(int threads, double seconds, mote_roof *roof, mote_error *error);
+MOTE_API mote_status mote_roof_json(const mote_roof *roof, char **json, mote_error *error);
+
+/* Where the time of training, of reading a prompt or of decoding goes, op by op. */
+typedef enum { MOTE_PROFILE_TRAIN, MOTE_PROFILE_PREFILL, MOTE_PROFILE_DECODE } mote_profile_kind;
+typedef struct {
+    size_t struct_bytes;
+    mote_profile_kind kind;
+    int n;                           /* train: steps; else tokens; 0: chosen */
+    int threads;                     /* 0: chosen, as a session or a trainer chooses */
+    const mote_train_options *train; /* train: complete (mote_recipe_complete); random tokens are trained on */
+    double roof_seconds;             /* for mote_roof_measure, before the run; 0: 0.5 */
+} mote_profile_options;
+
+/* Times are wall time: seconds of all threads divided by their number, so rows and rests add up to the whole run. */
+typedef struct {
+    char op[16], name[64]; /* kind; what it writes ("head": its weight) */
+    int layer;             /* -1: before or after the layers */
+    uint64_t calls;        /* by all threads: for a tile of rows, a share of the columns, or a part of a weight */
+    double forward_seconds, backward_seconds;
+    double weights_seconds; /* of the gradients of its weights, where the op makes them apart */
+    double waiting_seconds; /* for other threads inside the op: attention, head */
+    double seconds;         /* sum of the four */
+    double flops, weight_bytes, state_bytes, activation_bytes; /* of the whole run, from the op's cost */
+    double roof_seconds;    /* the least time that the measured peaks allow */
+    char bound[8];          /* what sets it: "compute", "L1", "L2", "L3", "DRAM" */
+} mote_profile_row;
+typedef struct {
+    mote_profile_kind kind;
+    int n, threads; /* steps or tokens; threads that ran */
+    double seconds; /* the whole run, wall time */
+    uint64_t tokens;
+    const mote_profile_row *rows; /* by op, in the order of the program */
+    int n_rows;
+    double barrier_seconds;  /* between ops: waiting for other threads */
+    double walking_seconds;  /* between ops: taking tiles, finding the next op */
+    double starting_seconds; /* threads that wake up or are done; what a session does around a run */
+    double optimizer_seconds, packing_seconds, data_seconds; /* training; data: windows, zeroed gradients, losses */
+    size_t held_bytes;               /* what one step goes through: weights, states; training: the activations too */
+    mote_memory_level held_level;    /* the fastest memory that holds it */
+    mote_roof roof;
+} mote_profile;
+
+MOTE_API mote_profile_options mote_profile_options_default(mote_profile_kind kind);
+/* Training changes the model; the others leave it as it is. Runs once unmeasured first. */
+MOTE_API mote_status mote_profile_run(mote_model *model, const mote_profile_options *options, mote_profile **profile,
+                                      mote_error *error);
+MOTE_API void mote_profile_destroy(mote_profile *profile);
+MOTE_API mote_status mote_profile_json(const mote_profile *profile, char **json, mote_error *error);
 
 #ifdef __cplusplus
 }

@@ -434,7 +434,7 @@ mote_status mote_model_save(const mote_model *model, const char *path, mote_type
     if ((unsigned)type >= MOTE_N_TYPES) return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
     if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
     put_config(w, &model->config, model->name, type);
-    if (model->tokenizer) status = mote_gguf_put_tokenizer(w, model->tokenizer, error);
+    status = mote_gguf_put_tokenizer(w, model->tokenizer, error);
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &program->tensors[id];
         if (tensor->role != MOTE_ROLE_WEIGHT) continue;

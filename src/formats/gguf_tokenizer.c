@@ -4,7 +4,25 @@
 #include "formats/gguf.h"
 #include "models/model.h"
 
+/* How GGUF says that there is none; readers of others refuse a file without the key. */
+static const char *const no_tokenizer[] = {"none", "no_vocab"};
+
+static bool is_no_tokenizer(mote_string model) {
+    for (size_t i = 0; i < sizeof no_tokenizer / sizeof *no_tokenizer; i++)
+        if (model.size == strlen(no_tokenizer[i]) && memcmp(model.bytes, no_tokenizer[i], model.size) == 0) return true;
+    return false;
+}
+
+/* How programs that run chats write turns as text: ChatML's usual template in Jinja. Here it is never run. */
+static const char chat_template[] =
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "
+    "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
 mote_status mote_gguf_put_tokenizer(mote_gguf_writer *w, const mote_tokenizer *tokenizer, mote_error *error) {
+    if (!tokenizer) {
+        mote_gguf_put_string(w, "tokenizer.ggml.model", no_tokenizer[0], strlen(no_tokenizer[0]));
+        return MOTE_OK;
+    }
     mote_arena arena = {0};
     mote_tokenizer_parts parts;
     mote_status status = mote_tokenizer_to_parts(tokenizer, &arena, &parts, error);
@@ -19,6 +37,11 @@ mote_status mote_gguf_put_tokenizer(mote_gguf_writer *w, const mote_tokenizer *t
             mote_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", (uint32_t)parts.end);
         }
         if (parts.unknown >= 0) mote_gguf_put_u32(w, "tokenizer.ggml.unknown_token_id", (uint32_t)parts.unknown);
+        int32_t turn_end = mote_tokenizer_control(tokenizer, MOTE_TURN_END);
+        if (turn_end >= 0 && mote_tokenizer_control(tokenizer, MOTE_TURN_START) >= 0) {
+            mote_gguf_put_u32(w, "tokenizer.ggml.eot_token_id", (uint32_t)turn_end);
+            mote_gguf_put_string(w, "tokenizer.chat_template", chat_template, sizeof chat_template - 1);
+        }
         mote_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", false);
         mote_gguf_put_bool(w, "tokenizer.ggml.add_eos_token", false);
         mote_gguf_put_string(w, "mote.tokenizer.kind", parts.kind.bytes, parts.kind.size);
@@ -77,6 +100,7 @@ mote_status mote_gguf_get_tokenizer(const mote_gguf *file, mote_tokenizer **toke
     mote_string *tokens = NULL, *merges = NULL;
     int32_t *types = NULL;
     if (!mote_gguf_string(file, "tokenizer.ggml.model", &parts.model, &status, error)) return status;
+    if (is_no_tokenizer(parts.model)) return MOTE_OK;
     mote_gguf_string(file, "mote.tokenizer.kind", &parts.kind, &status, error);
     if (status == MOTE_OK) mote_gguf_string(file, "tokenizer.ggml.pre", &parts.pre, &status, error);
     if (status != MOTE_OK) goto done;

@@ -70,7 +70,8 @@ typedef struct {
                                mote_real *dgain);
 
     /* ---- attention, one row of n scores */
-    /* scores -> probabilities of scale * scores, in place; *log_sum (may be NULL) = log(sum(exp(scale * scores))). n >= 1. */
+    /* scores -> probabilities of scale * scores, in place; *log_sum (may be NULL) = log(sum(exp(scale * scores))). n
+     * >= 1. */
     void (*softmax)(mote_real *scores, int n, mote_real scale, mote_real *log_sum);
     /* scores -> exp(scale * scores - log_sum), in place: the probabilities once more, for backward. */
     void (*softmax_again)(mote_real *scores, int n, mote_real scale, mote_real log_sum);

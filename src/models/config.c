@@ -25,21 +25,34 @@ mote_config mote_config_default(mote_family family) {
 }
 
 /* Heads of about 32 columns: the smallest that keep attention's products at full width. */
-static int default_heads(int dim) {
+static int default_heads(int dim, int kv_heads) {
+    int step = kv_heads > 0 ? kv_heads : 1;
     for (int heads = dim / 32; heads > 1; heads--)
-        if (dim % heads == 0 && dim / heads % 2 == 0) return heads;
-    return 1;
+        if (heads % step == 0 && dim % heads == 0 && dim / heads % 2 == 0) return heads;
+    return step;
+}
+
+int mote_config_fit_dim(const mote_config *c, int dim) {
+    int heads = c->heads > 0 ? c->heads : c->kv_heads > 0 && c->head_dim <= 0 ? c->kv_heads : 1;
+    int64_t part = c->head_dim > 0 ? c->head_dim : c->heads > 0 || c->kv_heads > 0 ? 2 : 1;
+    if (c->heads > 0 && c->head_dim > 0 && c->family == MOTE_FAMILY_LLAMA) return dim; /* fits any width */
+    part *= heads;
+    if (part > MOTE_MOST_DIM) return dim; /* mote_config_check names what is too large */
+    if (c->heads > 0 && c->head_dim > 0) return (int)part;
+    int64_t times = (dim + part / 2) / part;
+    return (int)(times < 1 ? part : times * part);
 }
 
 mote_status mote_config_complete(mote_config *c, mote_error *error) {
     const mote_family_info *family = mote_family_get(c->family);
     if (!family) return mote_fail(error, MOTE_USAGE, "unknown model family %d", (int)c->family);
-    if (c->dim <= 0) c->dim = 128;
+    if (c->dim <= 0) c->dim = mote_config_fit_dim(c, 128);
     if (c->dim > MOTE_MOST_DIM) return mote_fail(error, MOTE_USAGE, "the width %d is over %d", c->dim, MOTE_MOST_DIM);
     if (c->layers <= 0) c->layers = 4;
     if (c->context <= 0) c->context = 256;
     if (c->heads <= 0)
-        c->heads = c->head_dim > 0 ? (c->dim / c->head_dim > 0 ? c->dim / c->head_dim : 1) : default_heads(c->dim);
+        c->heads = c->head_dim > 0 ? (c->dim / c->head_dim > 0 ? c->dim / c->head_dim : 1)
+                                   : default_heads(c->dim, c->kv_heads);
     if (c->kv_heads <= 0) c->kv_heads = c->heads;
     if (c->head_dim <= 0) {
         if (c->dim % c->heads)

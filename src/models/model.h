@@ -30,6 +30,8 @@ const mote_family_info *mote_family_get(mote_family family);
 
 mote_status mote_config_check(const mote_config *config,
                               mote_error *error); /* ranges and divisibility, overflow-safe */
+/* The width nearest to `dim` that the given heads, key-value heads and head size divide, with an even head size. */
+int mote_config_fit_dim(const mote_config *config, int dim);
 /* mote_config_parameters, where out of memory is to be told from a shape that is not possible. */
 mote_status mote_config_count(const mote_config *config, uint64_t *parameters, mote_error *error);
 mote_status mote_program_build(const mote_config *config, mote_program **program, mote_error *error);

@@ -38,11 +38,13 @@ static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker
             s.column_end = (int)((int64_t)panels * (w->thread + 1) / threads) * MOTE_PANEL;
             if (s.column_end > cols) s.column_end = cols;
             if (s.column_begin < s.column_end) info->forward(x, op, &s, w);
+            mote_lap(x, w, i, MOTE_PASS_FORWARD);
         } else if (w->thread == 0) {
             info->forward(x, op, &s, w);
+            mote_lap(x, w, i, MOTE_PASS_FORWARD);
         }
         bool next_split = i + 1 < g->end && mote_op_get(x->program->ops[i + 1].kind)->splits_columns;
-        if ((split || next_split) && i + 1 < g->end) mote_pool_barrier(x->pool);
+        if ((split || next_split) && i + 1 < g->end) mote_barrier(x, w);
     }
 }
 
@@ -57,6 +59,7 @@ static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w
                 const mote_op *op = &x->program->ops[i];
                 mote_slice s = whole(x, op, begin, end);
                 mote_op_get(op->kind)->forward(x, op, &s, w);
+                mote_lap(x, w, i, MOTE_PASS_FORWARD);
             }
         }
     }
@@ -71,6 +74,7 @@ static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *
             const mote_op *op = &x->program->ops[i];
             mote_slice s = whole(x, op, begin, end);
             mote_op_get(op->kind)->backward(x, op, x->plan.adds[i], &s, w);
+            mote_lap(x, w, i, MOTE_PASS_BACKWARD);
         }
     }
     mote_phase_end(x, w);
@@ -88,29 +92,46 @@ static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *
         }
         const mote_op *op = &x->program->ops[i];
         mote_op_get(op->kind)->backward_weights(x, op, part - before, w);
+        mote_lap(x, w, i, MOTE_PASS_WEIGHTS);
     }
     mote_phase_end(x, w);
 }
 
+/* All threads do one op together; its own barriers tell its waiting from its work. */
+static void run_collective(const mote_exec *x, const mote_group *g, mote_worker *w, mote_pass pass) {
+    const mote_op *op = &x->program->ops[g->begin];
+    const mote_op_info *info = mote_op_get(op->kind);
+    w->op = g->begin;
+    w->pass = pass;
+    if (pass == MOTE_PASS_FORWARD) info->forward(x, op, NULL, w);
+    else info->backward(x, op, x->plan.adds[g->begin], NULL, w);
+    mote_lap(x, w, g->begin, pass);
+    w->op = x->program->n_ops;
+    w->pass = MOTE_PASS_FORWARD;
+}
+
+static mote_worker start(const mote_exec *x, int thread) {
+    if (x->timing) x->timing->mark[8 * thread] = mote_ticks();
+    return (mote_worker){thread, 0, x->program->n_ops, MOTE_PASS_FORWARD};
+}
+
 static void forward_task(void *context, int thread, int threads) {
     const mote_exec *x = context;
-    mote_worker w = {thread, 0};
+    mote_worker w = start(x, thread);
     for (int i = 0; i < x->plan.n_groups; i++) {
         const mote_group *g = &x->plan.groups[i];
-        const mote_op *op = &x->program->ops[g->begin];
         if (g->row_wise) forward_rows(x, g, &w, threads);
-        else mote_op_get(op->kind)->forward(x, op, NULL, &w);
+        else run_collective(x, g, &w, MOTE_PASS_FORWARD);
     }
 }
 
 static void backward_task(void *context, int thread, int threads) {
     const mote_exec *x = context;
-    mote_worker w = {thread, 0};
+    mote_worker w = start(x, thread);
     for (int i = x->plan.n_groups - 1; i >= 0; i--) {
         const mote_group *g = &x->plan.groups[i];
-        const mote_op *op = &x->program->ops[g->begin];
         if (g->row_wise) backward_rows(x, g, &w, threads);
-        else mote_op_get(op->kind)->backward(x, op, x->plan.adds[g->begin], NULL, &w);
+        else run_collective(x, g, &w, MOTE_PASS_BACKWARD);
     }
 }
 

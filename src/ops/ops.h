@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "kernels/kernels.h"
+#include "ops/timing.h"
 #include "program/program.h"
 
 /* Rows of one sequence in the batch: they stand together, with consecutive positions from `position` on. */
@@ -56,11 +57,19 @@ typedef struct mote_exec {
     atomic_int *next;    /* shared counters, one a phase */
     void *arena;         /* all of the memory above lies here */
     int n_phases;
+    mote_timing *timing; /* NULL: nothing is timed */
 } mote_exec;
 
 typedef struct {
     int thread, phase;
+    int op;         /* for timing: the collective op that runs; the number of ops: between ops */
+    mote_pass pass; /* and what it does */
 } mote_worker;
+
+/* Everything since this thread's last lap was one call of this op. */
+static inline void mote_lap(const mote_exec *x, const mote_worker *w, int op, mote_pass pass) {
+    if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, op, pass, 1);
+}
 
 /* Hands out the parts of the present phase: 0, 1, 2, ... until `n` (then -1). */
 static inline int mote_part(const mote_exec *x, const mote_worker *w, int n) {
@@ -68,9 +77,14 @@ static inline int mote_part(const mote_exec *x, const mote_worker *w, int n) {
     return part < n ? part : -1;
 }
 /* All threads meet; what was written before is seen by all after. */
+static inline void mote_barrier(const mote_exec *x, const mote_worker *w) {
+    if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, w->op, w->pass, 0);
+    mote_pool_barrier(x->pool);
+    if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, w->op, MOTE_PASS_WAITING, 0);
+}
 static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
     w->phase++;
-    mote_pool_barrier(x->pool);
+    mote_barrier(x, w);
 }
 
 /* What a row-wise op is asked to do. Columns are those of out[0], for ops that split them; else the whole width. */

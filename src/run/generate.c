@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/threads.h"
+#include "text/tokenizer.h"
 
 typedef struct {
     mote_session *session;
@@ -125,22 +126,19 @@ static mote_status read_token(generation *g, int32_t token, mote_error *error) {
 }
 
 /* Reads the prompt. Of one longer than the context it reads what the same tokens would have left one by one. */
-static mote_status read_prompt(generation *g, const char *prompt, size_t bytes, int *prompt_tokens, mote_error *error) {
-    int32_t *tokens = NULL;
-    size_t n = 0;
-    mote_status status = MOTE_OK;
-    if (bytes > 0) status = mote_tokenizer_encode(g->tokenizer, prompt, bytes, &tokens, &n, error);
-    if (status) goto done;
-    if (n > INT32_MAX) {
-        status = mote_fail(error, MOTE_USAGE, "the prompt has %zu tokens; at most %d can be read", n, INT32_MAX);
-        goto done;
-    }
+static mote_status read_prompt(generation *g, const int32_t *tokens, size_t n, int *prompt_tokens, mote_error *error) {
+    if (n > INT32_MAX)
+        return mote_fail(error, MOTE_USAGE, "the prompt has %zu tokens; at most %d can be read", n, INT32_MAX);
+    int vocab = mote_session_model(g->session)->program->vocab;
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || tokens[i] >= vocab)
+            return mote_fail(error, MOTE_USAGE, "token %d at place %zu of the prompt is outside the vocabulary of %d",
+                             (int)tokens[i], i, vocab);
     if (n == 0) {
         int32_t end = mote_tokenizer_end(g->tokenizer);
         if (end < 0) {
             mote_fail(error, MOTE_USAGE, "the prompt is empty and the tokenizer has no end token to start from");
-            status = mote_hint(error, MOTE_USAGE, "give a prompt of at least one character");
-            goto done;
+            return mote_hint(error, MOTE_USAGE, "give a prompt of at least one character");
         }
         g->tokens[0] = end;
         g->n_tokens = 1;
@@ -152,10 +150,7 @@ static mote_status read_prompt(generation *g, const char *prompt, size_t bytes, 
         for (size_t i = 0; i < n; i++) mote_sampler_accept(g->sampler, tokens[i]);
     }
     *prompt_tokens = (int)n;
-    status = read_from(g, 0, error);
-done:
-    mote_free(tokens);
-    return status;
+    return read_from(g, 0, error);
 }
 
 /* ---- the run */
@@ -186,10 +181,10 @@ static mote_status allocate(generation *g, mote_error *error) {
 }
 
 static mote_status sample_tokens(generation *g, mote_generate_report *r, mote_error *error) {
-    int32_t end = mote_tokenizer_end(g->tokenizer);
+    int32_t end = mote_tokenizer_end(g->tokenizer), turn_end = mote_tokenizer_control(g->tokenizer, MOTE_TURN_END);
     while (r->generated_tokens < g->options->n_tokens) {
         int32_t token = mote_sampler_next(g->sampler, mote_session_logits(g->session, 0));
-        if (token == end && !g->options->ignore_end) {
+        if ((token == end || token == turn_end) && !g->options->ignore_end) {
             r->stopped_by = "end";
             break;
         }
@@ -212,10 +207,28 @@ static mote_status sample_tokens(generation *g, mote_generate_report *r, mote_er
 mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer,
                           const char *prompt, size_t prompt_bytes, const mote_generate_options *options,
                           mote_generate_report *report, mote_error *error) {
+    if (report) *report = (mote_generate_report){.stopped_by = "length"};
+    int32_t *tokens = NULL;
+    size_t n = 0;
+    double start = mote_seconds();
+    if (!tokenizer || (!prompt && prompt_bytes > 0))
+        return mote_fail(error, MOTE_USAGE, "generation needs a session, a sampler, a tokenizer and a prompt");
+    mote_status status =
+        prompt_bytes > 0 ? mote_tokenizer_encode(tokenizer, prompt, prompt_bytes, &tokens, &n, error) : MOTE_OK;
+    double encoded = mote_seconds();
+    if (!status) status = mote_generate_tokens(session, sampler, tokenizer, tokens, n, options, report, error);
+    if (report) report->prompt_seconds += encoded - start;
+    mote_free(tokens);
+    return status;
+}
+
+mote_status mote_generate_tokens(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer,
+                                 const int32_t *prompt, size_t n_prompt, const mote_generate_options *options,
+                                 mote_generate_report *report, mote_error *error) {
     mote_generate_report r = {.stopped_by = "length"};
     mote_generate_options o = mote_generate_options_default();
     if (report) *report = r;
-    if (!session || !sampler || !tokenizer || (!prompt && prompt_bytes > 0))
+    if (!session || !sampler || !tokenizer || (!prompt && n_prompt > 0))
         return mote_fail(error, MOTE_USAGE, "generation needs a session, a sampler, a tokenizer and a prompt");
     if (!mote_options_read(&o, sizeof o, options))
         return mote_fail(error, MOTE_USAGE,
@@ -231,7 +244,7 @@ mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mo
     status = allocate(&g, error);
     if (status) goto done;
     double start = mote_seconds();
-    status = read_prompt(&g, prompt, prompt_bytes, &r.prompt_tokens, error);
+    status = read_prompt(&g, prompt, n_prompt, &r.prompt_tokens, error);
     double read = mote_seconds();
     r.prompt_seconds = read - start;
     if (status) goto done;

@@ -277,4 +277,5 @@ size_t mote_session_bytes(const mote_session *s) { return s->bytes; }
 int mote_session_batch_tokens(const mote_session *s) { return s->batch_tokens; }
 int mote_session_threads(const mote_session *s) { return mote_pool_threads(s->pool); }
 const mote_model *mote_session_model(const mote_session *s) { return s->model; }
+mote_exec *mote_session_exec(mote_session *s) { return s->exec; }
 int mote_session_context(const mote_session *s) { return s->context; }

@@ -8,6 +8,7 @@
 #include "ops/ops.h"
 
 const mote_model *mote_session_model(const mote_session *session);
+mote_exec *mote_session_exec(mote_session *session); /* to time its runs */
 int mote_session_context(const mote_session *session); /* positions a sequence can hold */
 /* What mote_session_create would allocate: the executor's memory, the session's own lists; and how many threads it
  * takes. */

@@ -64,6 +64,7 @@ static mote_status scan_lines(mote_corpus *corpus, const mote_map *map, size_t f
         } else {
             mote_document document = {at, end - at, record.text.size, (uint32_t)corpus->n_files - 1, true};
             corpus->masked |= record.masked;
+            corpus->messages |= record.messages;
             status = add_document(corpus, document, record.text.bytes, error);
         }
     }
@@ -71,9 +72,9 @@ static mote_status scan_lines(mote_corpus *corpus, const mote_map *map, size_t f
     return status;
 }
 
-static bool is_jsonl(const char *path) {
-    size_t n = strlen(path);
-    return n > 6 && strcasecmp(path + n - 6, ".jsonl") == 0;
+static bool ends_in(const char *path, const char *ending) {
+    size_t n = strlen(path), length = strlen(ending);
+    return n > length && strcasecmp(path + n - length, ending) == 0;
 }
 
 /* `named`: by the caller, not found in a folder. */
@@ -83,7 +84,10 @@ static mote_status add_file(mote_corpus *corpus, const char *path, bool named, m
     if (status) return status;
     size_t looked_at = map.size < LOOK_FOR_NUL ? map.size : LOOK_FOR_NUL;
     bool kept = false, binary = memchr(map.bytes, 0, looked_at) != NULL;
-    if (binary && !named) goto done;
+    if (binary && !named) {
+        corpus->info.skipped_files++;
+        goto done;
+    }
     if (binary) {
         mote_fail(error, MOTE_BAD_FILE, "%s is not text: it has zero bytes in its first %zu", path, looked_at);
         status = mote_hint(error, MOTE_BAD_FILE, "if it is UTF-16, convert it: iconv -f UTF-16 -t UTF-8");
@@ -98,7 +102,7 @@ static mote_status add_file(mote_corpus *corpus, const char *path, bool named, m
     }
     kept = !map.mapped;
     mote_corpus_file *file = &corpus->files[corpus->n_files++];
-    *file = (mote_corpus_file){.path = copy, .size = map.size, .kept = kept, .jsonl = is_jsonl(path)};
+    *file = (mote_corpus_file){.path = copy, .size = map.size, .kept = kept, .jsonl = ends_in(path, ".jsonl")};
     if (kept) file->map = map;
     corpus->info.files++;
     size_t from = map.size >= 3 && memcmp(map.bytes, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* byte order mark */
@@ -106,6 +110,13 @@ static mote_status add_file(mote_corpus *corpus, const char *path, bool named, m
         status = scan_lines(corpus, &map, from, error);
     } else if (map.size > from) {
         size_t size = map.size - from;
+        size_t first;
+        uint64_t invalid = mote_utf8_count_invalid((const char *)map.bytes + from, size, &first);
+        if (invalid && !corpus->info.invalid_bytes) {
+            corpus->info.invalid_file = copy;
+            corpus->info.invalid_at = from + first;
+        }
+        corpus->info.invalid_bytes += invalid;
         mote_document document = {from, size, size, (uint32_t)corpus->n_files - 1, false};
         status = add_document(corpus, document, (const char *)map.bytes + from, error);
     }
@@ -136,11 +147,20 @@ static mote_status add_folder(mote_corpus *corpus, const char *path, int depth, 
     return status;
 }
 
+/* What training leaves behind beside a text. */
+static bool is_of_run(const char *path, bool folder) {
+    return folder ? ends_in(path, ".run") : ends_in(path, ".gguf") || ends_in(path, ".checkpoint");
+}
+
 /* Inside folders, links to folders are not followed: they could lead in a circle. */
 static mote_status add_path(mote_corpus *corpus, const char *path, int depth, mote_error *error) {
     struct stat target, itself;
     if (stat(path, &target) != 0) /* in a folder: a link to nothing, or just removed */
         return depth > 0 ? MOTE_OK : add_file(corpus, path, true, error);
+    if (depth > 0 && is_of_run(path, S_ISDIR(target.st_mode))) {
+        corpus->info.skipped_files++;
+        return MOTE_OK;
+    }
     if (!S_ISDIR(target.st_mode)) {
         if (depth > 0 && !S_ISREG(target.st_mode)) return MOTE_OK;
         return add_file(corpus, path, depth == 0, error);
@@ -158,6 +178,10 @@ static mote_status cut_in_document(mote_corpus *corpus, size_t document, uint64_
     if (!status) {
         size_t at = (size_t)byte;
         while (mote_utf8_ceiling(cursor.text, cursor.size, at) != at) at--;
+        for (size_t i = 0; i < cursor.n_spans; i++) { /* markup is not torn */
+            const mote_span *span = &cursor.spans[i];
+            if (span->kind != MOTE_SPAN_TEXT && span->begin < at && at < span->end) at = span->begin;
+        }
         corpus->cut_document = document;
         corpus->cut_byte = at;
         corpus->train_bytes -= byte - at;

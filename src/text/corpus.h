@@ -28,6 +28,7 @@ struct mote_corpus {
     mote_document *documents;
     size_t n_documents, documents_capacity;
     bool masked;         /* some text is only context */
+    bool messages;       /* some documents are turns */
     size_t cut_document; /* training: the documents before it, and its first cut_byte bytes */
     uint64_t cut_byte;
     uint64_t train_bytes;

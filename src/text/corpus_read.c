@@ -39,7 +39,7 @@ mote_status mote_cursor_read(mote_cursor *cursor, size_t document, mote_error *e
     cursor->text = (const char *)cursor->map.bytes + d->at;
     cursor->size = d->size;
     if (!d->jsonl) {
-        cursor->whole = (mote_span){0, d->size, true};
+        cursor->whole = (mote_span){0, d->size, true, MOTE_SPAN_TEXT};
         cursor->spans = &cursor->whole;
         cursor->n_spans = 1;
         cursor->end_is_target = true;
@@ -82,6 +82,24 @@ static mote_status learn_blocks(mote_learner *learner, const char *text, size_t 
     return status;
 }
 
+/* Shows the learner the first `size` bytes of a document. Of turns, each text as it will be encoded, without markup. */
+static mote_status learn_document(mote_learner *learner, const mote_cursor *cursor, size_t size, uint64_t place,
+                                  uint64_t block, uint64_t stride, mote_error *error) {
+    const mote_span whole = {0, size, true, MOTE_SPAN_TEXT};
+    bool turns = cursor->n_spans > 0 && cursor->spans[0].kind == MOTE_SPAN_TURN_START;
+    const mote_span *spans = turns ? cursor->spans : &whole;
+    size_t n_spans = turns ? cursor->n_spans : 1;
+    mote_status status = MOTE_OK;
+    for (size_t i = 0; i < n_spans && spans[i].begin < size && !status; i++) {
+        const char *text = cursor->text + spans[i].begin;
+        size_t n = (spans[i].end < size ? spans[i].end : size) - spans[i].begin;
+        if (spans[i].kind != MOTE_SPAN_TEXT) continue;
+        if (stride == 1) status = mote_learner_add(learner, text, n, error);
+        else status = learn_blocks(learner, text, n, place + spans[i].begin, block, stride, error);
+    }
+    return status;
+}
+
 /* Whether any of the bytes [begin, end) is in a block that is shown. */
 static bool in_blocks(uint64_t begin, uint64_t end, uint64_t block, uint64_t stride) {
     uint64_t first = begin / block, shown = (first + stride - 1) / stride * stride;
@@ -102,8 +120,7 @@ mote_status mote_corpus_learn(const mote_corpus *corpus, mote_learner *learner, 
         if (stride == 1 || in_blocks(place, end, block, stride)) status = mote_cursor_read(&cursor, i, error);
         else cursor.size = 0;
         size_t size = cursor.size < end - place ? cursor.size : (size_t)(end - place);
-        if (!status && stride == 1) status = mote_learner_add(learner, cursor.text, size, error);
-        else if (!status && size) status = learn_blocks(learner, cursor.text, size, place, block, stride, error);
+        if (!status && size) status = learn_document(learner, &cursor, size, place, block, stride, error);
         place += bytes;
     }
     mote_cursor_deinit(&cursor);
@@ -114,7 +131,7 @@ mote_status mote_corpus_train_tokenizer(const mote_corpus *corpus, mote_tokenize
                                         mote_tokenizer **tokenizer, mote_error *error) {
     mote_learner learner;
     *tokenizer = NULL;
-    mote_status status = mote_learner_init(&learner, kind, vocab_limit, error);
+    mote_status status = mote_learner_init(&learner, kind, vocab_limit, corpus->messages, error);
     if (!status) status = mote_corpus_learn(corpus, &learner, (uint64_t)64 << 20, error);
     if (!status) status = mote_learner_finish(&learner, tokenizer, error);
     mote_learner_deinit(&learner);

@@ -21,7 +21,7 @@ typedef struct {
     size_t n_segments, capacity;
     size_t segment_tokens; /* a multiple of 8 */
     size_t n_tokens;
-    uint64_t bytes; /* of text */
+    uint64_t bytes, unknown; /* of text; tokens that stand for what the vocabulary lacks */
 } stream;
 
 struct mote_dataset {
@@ -37,6 +37,7 @@ typedef struct {
     const mote_corpus *corpus;
     const mote_tokenizer *tokenizer;
     size_t in_memory; /* bytes of segments */
+    int32_t control[3], unknown; /* ids by mote_span_kind; -1: none */
     mote_token_list list;
     mote_error *error;
 } builder;
@@ -102,6 +103,7 @@ static mote_status append_text(builder *b, stream *s, const char *text, size_t n
     for (size_t at = 0; at < n && !status;) {
         b->list.n = 0;
         status = mote_tokenizer_encode_part(b->tokenizer, text, n, &at, PART_BYTES, &b->list, b->error);
+        for (size_t i = 0; i < b->list.n && b->unknown >= 0; i++) s->unknown += b->list.tokens[i] == b->unknown;
         if (!status) status = append(b, s, b->list.tokens, b->list.n, target);
     }
     s->bytes += n;
@@ -114,7 +116,13 @@ static mote_status append_range(builder *b, stream *s, const mote_cursor *cursor
     for (size_t i = 0; i < cursor->n_spans && !status; i++) {
         const mote_span *span = &cursor->spans[i];
         size_t from = span->begin > begin ? span->begin : begin, to = span->end < end ? span->end : end;
-        if (from < to) status = append_text(b, s, cursor->text + from, to - from, span->target);
+        if (from >= to) continue;
+        if (b->control[span->kind] < 0) {
+            status = append_text(b, s, cursor->text + from, to - from, span->target);
+        } else { /* the split tears no markup */
+            status = append(b, s, &b->control[span->kind], 1, span->target);
+            s->bytes += to - from;
+        }
     }
     return status;
 }
@@ -175,6 +183,10 @@ mote_status mote_dataset_create(const mote_corpus *corpus, const mote_tokenizer 
     set_segment_tokens(&d->streams[MOTE_SPLIT_VALIDATION],
                        corpus->info.bytes - corpus->train_bytes + corpus->n_documents - corpus->cut_document);
     builder b = {.dataset = d, .corpus = corpus, .tokenizer = tokenizer, .error = error};
+    b.control[MOTE_SPAN_TEXT] = -1;
+    b.control[MOTE_SPAN_TURN_START] = mote_tokenizer_control(tokenizer, MOTE_TURN_START);
+    b.control[MOTE_SPAN_TURN_END] = mote_tokenizer_control(tokenizer, MOTE_TURN_END);
+    b.unknown = mote_tokenizer_unknown(tokenizer);
     mote_status status = append_documents(&b);
     if (!status && train->n_tokens < 2) {
         status = mote_fail(error, MOTE_BAD_FILE,
@@ -207,6 +219,7 @@ void mote_dataset_destroy(mote_dataset *dataset) {
 
 size_t mote_dataset_tokens(const mote_dataset *dataset, mote_split split) { return dataset->streams[split].n_tokens; }
 uint64_t mote_dataset_bytes(const mote_dataset *dataset, mote_split split) { return dataset->streams[split].bytes; }
+uint64_t mote_dataset_unknown(const mote_dataset *dataset, mote_split split) { return dataset->streams[split].unknown; }
 int mote_dataset_vocab(const mote_dataset *dataset) { return dataset->vocab; }
 uint64_t mote_dataset_hash(const mote_dataset *dataset) { return dataset->hash; }
 

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "text/tokenizer.h"
+
 typedef struct {
     mote_json json;
     mote_record *record;
@@ -61,28 +63,28 @@ static bool skip_value(parser *p) {
     return false;
 }
 
-/* Appends text to the document; it joins the span before it when both are learned or both are not. */
-static bool append(parser *p, const char *bytes, size_t n, bool target) {
+/* Appends a span to the document. */
+static bool append(parser *p, const char *bytes, size_t n, bool target, mote_span_kind kind) {
     mote_record *r = p->record;
     if (n == 0) return true;
     if (!mote_grow((void **)&r->spans, &r->spans_capacity, r->n_spans + 1, sizeof *r->spans)) return false;
-    if (r->n_spans == 0 || r->spans[r->n_spans - 1].target != target)
-        r->spans[r->n_spans++] = (mote_span){r->text.size, r->text.size, target};
+    r->spans[r->n_spans++] = (mote_span){r->text.size, r->text.size + n, target, kind};
     mote_buffer_append(&r->text, bytes, n);
-    r->spans[r->n_spans - 1].end = r->text.size;
     return !r->text.failed;
 }
 
-static bool append_string(parser *p, const char *string, bool target) {
-    return append(p, string, strlen(string), target);
+static bool append_text(parser *p, const mote_buffer *text, bool target) {
+    return append(p, text->bytes, text->size, target, MOTE_SPAN_TEXT);
 }
 
 static bool append_message(parser *p) {
     mote_record *r = p->record;
     bool assistant = r->role.size == 9 && memcmp(r->role.bytes, "assistant", 9) == 0;
-    return append_string(p, "<|im_start|>", false) && append(p, r->role.bytes, r->role.size, false) &&
-           append_string(p, "\n", false) && append(p, r->content.bytes, r->content.size, assistant) &&
-           append_string(p, "<|im_end|>", assistant) && append_string(p, "\n", false);
+    mote_buffer_append(&r->role, "\n", 1);
+    return append(p, MOTE_TURN_START, strlen(MOTE_TURN_START), false, MOTE_SPAN_TURN_START) &&
+           append_text(p, &r->role, false) && append_text(p, &r->content, assistant) &&
+           append(p, MOTE_TURN_END, strlen(MOTE_TURN_END), assistant, MOTE_SPAN_TURN_END) &&
+           append(p, "\n", 1, false, MOTE_SPAN_TEXT);
 }
 
 static bool read_message(parser *p) {
@@ -148,12 +150,11 @@ static bool read_keys(parser *p) {
 static bool compose(parser *p) {
     mote_record *r = p->record;
     p->start = 0;
-    if (p->has_text) return append(p, r->content.bytes, r->content.size, true);
+    if (p->has_text) return append_text(p, &r->content, true);
     if (p->has_prompt != p->has_completion)
         return fail(p, p->has_prompt ? "\"prompt\" without \"completion\"" : "\"completion\" without \"prompt\"");
     if (p->has_prompt)
-        return append(p, r->prompt.bytes, r->prompt.size, false) &&
-               append(p, r->completion.bytes, r->completion.size, true);
+        return append_text(p, &r->prompt, false) && append_text(p, &r->completion, true);
     return p->has_messages || fail(p, "none of \"text\", \"prompt\" with \"completion\", and \"messages\" is there");
 }
 
@@ -163,7 +164,7 @@ mote_status mote_record_read(mote_record *record, const char *line, size_t size,
     mote_json_init(&p.json, line, size);
     bool ok = read_keys(&p) && compose(&p);
     record->end_is_target = !p.has_messages;
-    record->masked = p.has_messages;
+    record->masked = record->messages = p.has_messages;
     for (size_t i = 0; i < record->n_spans; i++) record->masked |= !record->spans[i].target;
     bool failed = p.json.string.failed || record->text.failed || record->prompt.failed || record->completion.failed ||
                   record->role.failed || record->content.failed;

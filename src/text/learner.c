@@ -7,8 +7,9 @@
 
 enum { N_POINTS = 0x110000, MOST_TOKENS = 1 << 24 };
 
-mote_status mote_learner_init(mote_learner *learner, mote_tokenizer_kind kind, int vocab_limit, mote_error *error) {
-    *learner = (mote_learner){.kind = kind, .vocab_limit = vocab_limit};
+mote_status mote_learner_init(mote_learner *learner, mote_tokenizer_kind kind, int vocab_limit, bool messages,
+                              mote_error *error) {
+    *learner = (mote_learner){.kind = kind, .vocab_limit = vocab_limit, .messages = messages};
     if (kind == MOTE_TOKENIZER_CHAR) {
         learner->seen = mote_allocate_zero(N_POINTS / 8, 1);
         if (!learner->seen) return mote_fail_memory(error, "the set of characters", N_POINTS / 8);
@@ -17,7 +18,7 @@ mote_status mote_learner_init(mote_learner *learner, mote_tokenizer_kind kind, i
     if (kind == MOTE_TOKENIZER_BYTE) return MOTE_OK;
     if (kind != MOTE_TOKENIZER_WORD && kind != MOTE_TOKENIZER_BPE)
         return mote_fail(error, MOTE_USAGE, "there is no tokenizer of kind %d", (int)kind);
-    int least = kind == MOTE_TOKENIZER_BPE ? 257 : 3;
+    int least = (kind == MOTE_TOKENIZER_BPE ? 257 : 3) + (messages ? 2 : 0);
     if (vocab_limit < least || vocab_limit > MOST_TOKENS)
         return mote_fail(error, MOTE_USAGE, "a vocabulary of %d tokens was asked for; a %s tokenizer has %d to %d",
                          vocab_limit, kind == MOTE_TOKENIZER_BPE ? "bpe" : "word", least, MOST_TOKENS);
@@ -115,7 +116,7 @@ mote_status mote_learner_finish(const mote_learner *learner, mote_tokenizer **to
     mote_tokenizer *t = NULL;
     *tokenizer = NULL;
     mote_status status = mote_tokenizer_create(learner->kind, &t, error);
-    if (!status) status = mote_tokenizer_add_special(t, error);
+    if (!status) status = mote_tokenizer_add_special(t, learner->messages, error);
     if (status) goto done;
     bool ok = true;
     if (learner->kind == MOTE_TOKENIZER_BYTE) ok = add_bytes(t);
@@ -134,7 +135,7 @@ mote_status mote_tokenizer_train(mote_tokenizer_kind kind, int vocab_limit, cons
                                  mote_tokenizer **tokenizer, mote_error *error) {
     mote_learner learner;
     *tokenizer = NULL;
-    mote_status status = mote_learner_init(&learner, kind, vocab_limit, error);
+    mote_status status = mote_learner_init(&learner, kind, vocab_limit, false, error);
     if (!status) status = mote_learner_add(&learner, text, bytes, error);
     if (!status) status = mote_learner_finish(&learner, tokenizer, error);
     mote_learner_deinit(&learner);

@@ -8,6 +8,7 @@
 typedef struct {
     mote_tokenizer_kind kind;
     int vocab_limit;
+    bool messages;          /* the vocabulary has the control tokens of turns */
     mote_string_set pieces; /* word, bpe: of the pre-tokenizer, each cut to MOTE_LEARN_BYTES */
     int64_t *counts;        /* [pieces.n] */
     size_t counts_capacity;
@@ -17,7 +18,8 @@ typedef struct {
 /* Longer pieces are counted in parts of this many bytes: it bounds the work of a merge in one piece. */
 enum { MOTE_LEARN_BYTES = 256 };
 
-mote_status mote_learner_init(mote_learner *learner, mote_tokenizer_kind kind, int vocab_limit, mote_error *error);
+mote_status mote_learner_init(mote_learner *learner, mote_tokenizer_kind kind, int vocab_limit, bool messages,
+                              mote_error *error);
 mote_status mote_learner_add(mote_learner *learner, const char *text, size_t bytes, mote_error *error);
 mote_status mote_learner_finish(const mote_learner *learner, mote_tokenizer **tokenizer, mote_error *error);
 void mote_learner_deinit(mote_learner *learner);

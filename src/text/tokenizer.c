@@ -33,13 +33,17 @@ int32_t mote_tokenizer_add(mote_tokenizer *tokenizer, const char *bytes, size_t 
     return (int32_t)id;
 }
 
-mote_status mote_tokenizer_add_special(mote_tokenizer *tokenizer, mote_error *error) {
+mote_status mote_tokenizer_add_special(mote_tokenizer *tokenizer, bool messages, mote_error *error) {
     bool unknown = tokenizer->kind == MOTE_TOKENIZER_CHAR || tokenizer->kind == MOTE_TOKENIZER_WORD;
     tokenizer->end = mote_tokenizer_add(tokenizer, MOTE_END_TEXT, strlen(MOTE_END_TEXT), MOTE_TOKEN_CONTROL);
     if (unknown)
         tokenizer->unknown =
             mote_tokenizer_add(tokenizer, MOTE_UNKNOWN_TEXT, strlen(MOTE_UNKNOWN_TEXT), MOTE_TOKEN_UNKNOWN);
-    if (tokenizer->end < 0 || (unknown && tokenizer->unknown < 0))
+    bool ok = tokenizer->end >= 0 && (!unknown || tokenizer->unknown >= 0);
+    if (ok && messages)
+        ok = mote_tokenizer_add(tokenizer, MOTE_TURN_START, strlen(MOTE_TURN_START), MOTE_TOKEN_CONTROL) >= 0 &&
+             mote_tokenizer_add(tokenizer, MOTE_TURN_END, strlen(MOTE_TURN_END), MOTE_TOKEN_CONTROL) >= 0;
+    if (!ok)
         return mote_fail_memory(error, "a tokenizer's vocabulary", tokenizer->symbols.pool_capacity);
     return MOTE_OK;
 }
@@ -103,6 +107,12 @@ const char *mote_tokenizer_name(const mote_tokenizer *tokenizer) {
 
 int mote_tokenizer_vocab(const mote_tokenizer *tokenizer) { return (int)tokenizer->n_tokens; }
 int32_t mote_tokenizer_end(const mote_tokenizer *tokenizer) { return tokenizer->end; }
+int32_t mote_tokenizer_unknown(const mote_tokenizer *tokenizer) { return tokenizer->unknown; }
+
+int32_t mote_tokenizer_control(const mote_tokenizer *tokenizer, const char *name) {
+    uint32_t id = mote_string_set_find(&tokenizer->symbols, name, strlen(name));
+    return id < tokenizer->n_tokens && tokenizer->types[id] == MOTE_TOKEN_CONTROL ? (int32_t)id : -1;
+}
 
 /* Grows the list's room to n more tokens. */
 static bool reserve(mote_token_list *list, size_t n) {

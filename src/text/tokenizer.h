@@ -8,6 +8,10 @@
 /* GGUF's tokenizer.ggml.token_type */
 typedef enum { MOTE_TOKEN_NORMAL = 1, MOTE_TOKEN_UNKNOWN = 2, MOTE_TOKEN_CONTROL = 3 } mote_token_type;
 
+/* The markup of turns, ChatML: control tokens of a tokenizer that was trained on messages, and never text of it. */
+#define MOTE_TURN_START "<|im_start|>"
+#define MOTE_TURN_END "<|im_end|>"
+
 /* What a tokenizer is made of, in the form of the GGUF keys. Strings are not NUL-terminated. */
 typedef struct {
     const char *bytes;

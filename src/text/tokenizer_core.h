@@ -41,8 +41,8 @@ typedef struct {
 mote_status mote_tokenizer_create(mote_tokenizer_kind kind, mote_tokenizer **tokenizer, mote_error *error);
 /* Returns the new token's id or that of the token that is the same, or -1 when memory ran out. */
 int32_t mote_tokenizer_add(mote_tokenizer *tokenizer, const char *bytes, size_t n, int type);
-/* Adds <|endoftext|> as token 0 and, for char and word, <unk> as token 1. */
-mote_status mote_tokenizer_add_special(mote_tokenizer *tokenizer, mote_error *error);
+/* Adds <|endoftext|> as token 0, for char and word <unk> as token 1; for messages MOTE_TURN_START and _END next. */
+mote_status mote_tokenizer_add_special(mote_tokenizer *tokenizer, bool messages, mote_error *error);
 bool mote_tokenizer_add_merge(mote_tokenizer *tokenizer, uint32_t left, uint32_t right, uint32_t result);
 mote_status mote_tokenizer_index(mote_tokenizer *tokenizer, mote_error *error);
 

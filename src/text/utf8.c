@@ -45,6 +45,18 @@ bool mote_utf8_valid(const char *text, size_t n) {
     return true;
 }
 
+uint64_t mote_utf8_count_invalid(const char *text, size_t n, size_t *first) {
+    uint64_t count = 0;
+    uint32_t point;
+    *first = n;
+    for (size_t at = 0; at < n;) {
+        int length = (signed char)text[at] >= 0 ? 1 : mote_utf8_decode(text + at, n - at, &point);
+        if (length == 0 && count++ == 0) *first = at;
+        at += length ? (size_t)length : 1;
+    }
+    return count;
+}
+
 size_t mote_utf8_ceiling(const char *text, size_t n, size_t at) {
     if (at >= n) return n;
     uint32_t point;

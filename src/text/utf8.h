@@ -14,6 +14,8 @@ int mote_utf8_decode(const char *text, size_t n, uint32_t *point);
 /* Bytes written (1 to 4); 0: not a character. */
 int mote_utf8_encode(uint32_t point, char out[4]);
 bool mote_utf8_valid(const char *text, size_t n);
+/* How many bytes belong to no character; *first is where the first of them is. */
+uint64_t mote_utf8_count_invalid(const char *text, size_t n, size_t *first);
 /* The nearest boundary of characters that is >= at: n at most. Bytes that are not UTF-8 are a character each. */
 size_t mote_utf8_ceiling(const char *text, size_t n, size_t at);
 mote_char_kind mote_char_kind_of(uint32_t point);

@@ -8,7 +8,7 @@
 
 #include "train/optimizer.h"
 
-enum { ITERATIONS = 5, BLOCK_ROWS = 2 * MOTE_PANEL };
+enum { ITERATIONS = 5, BLOCK_ROWS = 48 }; /* whole panels, and whole tiles of the 12-row micro-kernel */
 
 /* The threads that share a matrix: all of the pool, or one by itself. */
 typedef struct {
@@ -97,26 +97,53 @@ static void pack_rows(const mote_kernels *k, const mote_real *x, const workspace
                            w->panels + (size_t)begin * large); /* begin is a multiple of the panel */
 }
 
-/* One block of rows of poly = b gram + c gram gram, then y = a x + poly x. */
-static void polynomial_rows(const mote_kernels *k, const workspace *w, int begin, int rows) {
-    static const mote_real a = (mote_real)3.4445, b = (mote_real)-4.7750, c = (mote_real)2.0315;
-    size_t small = (size_t)w->small, large = (size_t)w->large, row = (size_t)begin;
-    mote_real *gram = w->gram + row * small, *poly = w->poly + row * small;
-    mote_real *x = w->x + row * large, *y = w->y + row * large;
-    mote_gemm square = {.rows = rows, .columns = w->small, .depth = w->small, .a = gram, .a_row = small, .a_depth = 1,
+/* A symmetric matrix of which the rows [begin, end) were computed up to column `end`: what lies above the diagonal in
+ * the rows before is the same numbers, bit for bit, since a product sums in one order. */
+static void mirror(mote_real *m, size_t size, int begin, int end) {
+    for (int r = begin; r < end; r++)
+        for (int c = 0; c < begin; c++) m[(size_t)c * size + (size_t)r] = m[(size_t)r * size + (size_t)c];
+}
+
+/* Rows of gram = x x^T. */
+static void gram_rows(const mote_kernels *k, const workspace *w, int begin, int end) {
+    size_t small = (size_t)w->small, large = (size_t)w->large;
+    mote_gemm product = {.rows = end - begin, .columns = end, .depth = w->large, .a = w->x + (size_t)begin * large,
+                         .a_row = large, .a_depth = 1, .b = w->panels, .b_panel = large * MOTE_PANEL,
+                         .b_depth = MOTE_PANEL, .b_padded = true, .c = w->gram + (size_t)begin * small, .c_row = small};
+    k->gemm[MOTE_TYPE_F32](&product);
+    mirror(w->gram, small, begin, end);
+}
+
+/* Rows of poly = b gram + c gram gram. */
+static void polynomial_rows(const mote_kernels *k, const workspace *w, int begin, int end) {
+    static const mote_real b = (mote_real)-4.7750, c = (mote_real)2.0315;
+    size_t small = (size_t)w->small;
+    mote_real *gram = w->gram + (size_t)begin * small, *poly = w->poly + (size_t)begin * small;
+    mote_gemm square = {.rows = end - begin, .columns = end, .depth = w->small, .a = gram, .a_row = small, .a_depth = 1,
                         .b = w->gram, .b_panel = MOTE_PANEL, .b_depth = small, .c = poly, .c_row = small};
     k->gemm[MOTE_TYPE_F32](&square);
-    k->scale(c, poly, (size_t)rows * small);
-    k->add_scaled(b, gram, poly, (size_t)rows * small);
-    mote_gemm apply = {.rows = rows, .columns = w->large, .depth = w->small, .a = poly, .a_row = small, .a_depth = 1,
-                       .b = w->x, .b_panel = MOTE_PANEL, .b_depth = large, .c = y, .c_row = large};
-    k->gemm[MOTE_TYPE_F32](&apply);
-    k->add_scaled(a, x, y, (size_t)rows * large);
+    for (int r = begin; r < end; r++, poly += small, gram += small) {
+        k->scale(c, poly, (size_t)end);
+        k->add_scaled(b, gram, poly, (size_t)end);
+    }
+    mirror(w->poly, small, begin, end);
+}
+
+/* Rows of y = a x + poly x. */
+static void apply_rows(const mote_kernels *k, const workspace *w, int begin, int end) {
+    static const mote_real a = (mote_real)3.4445;
+    size_t small = (size_t)w->small, large = (size_t)w->large;
+    mote_real *y = w->y + (size_t)begin * large;
+    mote_gemm product = {.rows = end - begin, .columns = w->large, .depth = w->small,
+                         .a = w->poly + (size_t)begin * small, .a_row = small, .a_depth = 1, .b = w->x,
+                         .b_panel = MOTE_PANEL, .b_depth = large, .c = y, .c_row = large};
+    k->gemm[MOTE_TYPE_F32](&product);
+    k->add_scaled(a, w->x + (size_t)begin * large, y, (size_t)(end - begin) * large);
 }
 
 /* x -> nearly orthogonal: x = a x + (b x x^T + c (x x^T)^2) x, five times, from x of norm 1. */
 static void orthogonalize(const mote_kernels *k, workspace *w, double norm, const team *t) {
-    size_t small = (size_t)w->small, large = (size_t)w->large;
+    size_t large = (size_t)w->large;
     int step = t->n_threads * BLOCK_ROWS;
     mote_real inverse = (mote_real)(1.0 / (norm + 1e-7));
     for (int begin = t->thread * BLOCK_ROWS; begin < w->small; begin += step) {
@@ -126,26 +153,15 @@ static void orthogonalize(const mote_kernels *k, workspace *w, double norm, cons
     }
     for (int i = 0; i < ITERATIONS; i++) {
         meet(t); /* x and its panels are whole */
-        for (int begin = t->thread * BLOCK_ROWS; begin < w->small; begin += step) {
-            int rows = begin + BLOCK_ROWS < w->small ? BLOCK_ROWS : w->small - begin;
-            mote_gemm gram = {.rows = rows,
-                              .columns = w->small,
-                              .depth = w->large,
-                              .a = w->x + (size_t)begin * large,
-                              .a_row = large,
-                              .a_depth = 1,
-                              .b = w->panels,
-                              .b_panel = large * MOTE_PANEL,
-                              .b_depth = MOTE_PANEL,
-                              .b_padded = true,
-                              .c = w->gram + (size_t)begin * small,
-                              .c_row = small};
-            k->gemm[MOTE_TYPE_F32](&gram);
-        }
+        for (int begin = t->thread * BLOCK_ROWS; begin < w->small; begin += step)
+            gram_rows(k, w, begin, begin + BLOCK_ROWS < w->small ? begin + BLOCK_ROWS : w->small);
         meet(t); /* gram is whole, and nobody reads the panels any more */
+        for (int begin = t->thread * BLOCK_ROWS; begin < w->small; begin += step)
+            polynomial_rows(k, w, begin, begin + BLOCK_ROWS < w->small ? begin + BLOCK_ROWS : w->small);
+        meet(t); /* poly is whole */
         for (int begin = t->thread * BLOCK_ROWS; begin < w->small; begin += step) {
             int end = begin + BLOCK_ROWS < w->small ? begin + BLOCK_ROWS : w->small;
-            polynomial_rows(k, w, begin, end - begin);
+            apply_rows(k, w, begin, end);
             if (i + 1 < ITERATIONS) pack_rows(k, w->y, w, begin, end);
         }
         mote_real *x = w->x;

@@ -20,6 +20,7 @@ static const struct {
                                     fewer tokens */
     double unique_per_parameter; /* tokens of text for each parameter, so that learning by heart comes late */
     double most_epochs; /* beyond, repeated text gives little (Muennighoff et al. 2023: 16 are worth 4 + a bit) */
+    double small_text, small_epochs; /* bytes; a text below is learned by heart sooner */
     double dropout_epochs, dropout; /* from so many epochs on, so much */
     int most_context, windows;   /* context: a power of two that cuts the text into this many windows at least */
     int least_step_tokens, most_step_tokens;
@@ -34,6 +35,8 @@ static const struct {
     .tokens_per_parameter = 12,
     .unique_per_parameter = 1,
     .most_epochs = 20,
+    .small_text = 1e6,
+    .small_epochs = 12,
     .dropout_epochs = 10,
     .dropout = 0.1,
     .most_context = 256,
@@ -102,7 +105,7 @@ static void choose_context(cook *c) {
 /* The shape with its open fields filled from a row of the table. */
 static mote_config sized(const mote_config *config, int row) {
     mote_config shape = *config;
-    if (shape.dim <= 0) shape.dim = sizes[row].dim;
+    if (shape.dim <= 0) shape.dim = mote_config_fit_dim(config, sizes[row].dim);
     if (shape.layers <= 0) shape.layers = sizes[row].layers;
     return shape;
 }
@@ -143,7 +146,8 @@ static mote_status weigh(cook *c, mote_error *error) {
 
 /* Tokens to read in the whole run, before they are rounded to steps. */
 static double tokens_wanted(const cook *c) {
-    double by_epochs = (c->facts->epochs > 0 ? c->facts->epochs : recipe.most_epochs) * c->train_tokens;
+    double most = (double)c->facts->train_bytes < recipe.small_text ? recipe.small_epochs : recipe.most_epochs;
+    double by_epochs = (c->facts->epochs > 0 ? c->facts->epochs : most) * c->train_tokens;
     if (c->facts->epochs > 0 && c->facts->minutes <= 0) return by_epochs;
     return fmin(by_epochs, c->budget / c->flops_per_token);
 }

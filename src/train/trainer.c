@@ -243,15 +243,18 @@ static double run_micro_batch(mote_trainer *t, int micro, int64_t targets) {
     x->gradient_scale = targets > 0 ? (mote_real)(1.0 / (double)targets) : 0;
     x->dropout_seed = mote_hash64(mote_hash64(t->options.seed + 1) ^
                                   (uint64_t)(t->step * t->options.accumulate + micro));
+    double start = mote_seconds(), loss = 0;
     mote_exec_forward(x);
     mote_exec_backward(x);
-    double loss = 0;
+    t->times.run_seconds += mote_seconds() - start;
     for (int i = 0; i < x->n_rows; i++)
         if (x->target[i] >= 0) loss += x->row_loss[i];
     return loss;
 }
 
 static mote_status fail_diverged(int64_t step, double loss, double norm, double lr, mote_error *error) {
+    if (isnan(loss)) loss = NAN; /* without the sign, which means nothing: nan, not -nan */
+    if (isnan(norm)) norm = NAN;
     mote_fail(error, MOTE_DIVERGED, "step %lld diverged: loss %g, gradient norm %g at learning rate %g",
               (long long)step, loss, norm, lr);
     return mote_hint(error, MOTE_DIVERGED, "lower the learning rate, lengthen the warm-up, or clip the gradient");
@@ -261,6 +264,7 @@ mote_status mote_trainer_step(mote_trainer *t, mote_step_report *report, mote_er
     if (!t) return mote_fail(error, MOTE_USAGE, "no trainer was given");
     double start = mote_seconds(), loss = 0;
     mote_data_order before = t->order;
+    t->times = (mote_step_times){0};
     int windows = t->options.accumulate * t->options.batch, context = t->model->config.context;
     int64_t targets = 0;
     for (int i = 0; i < windows; i++)
@@ -268,6 +272,7 @@ mote_status mote_trainer_step(mote_trainer *t, mote_step_report *report, mote_er
     mote_exec_zero_gradients(t->exec);
     for (int i = 0; i < t->options.accumulate; i++) loss += run_micro_batch(t, i, targets);
     if (targets > 0) loss /= (double)targets;
+    double after_runs = mote_seconds();
     double norm = mote_updater_gradient_norm(t->updater), lr = mote_schedule_lr(&t->options, t->step);
     if (!isfinite(loss) || !isfinite(norm)) {
         t->order = before;
@@ -281,7 +286,11 @@ mote_status mote_trainer_step(mote_trainer *t, mote_step_report *report, mote_er
         .gradient_scale = clip > 0 && norm > clip ? clip / norm : 1,
     };
     mote_updater_step(t->updater, &update);
+    double after_update = mote_seconds();
     mote_trainer_repack(t);
+    t->times.data_seconds = after_runs - start - t->times.run_seconds;
+    t->times.optimizer_seconds = after_update - after_runs;
+    t->times.packing_seconds = mote_seconds() - after_update;
     t->step++;
     t->total_tokens += (uint64_t)windows * (uint64_t)context;
     if (report) {

@@ -13,6 +13,12 @@ typedef struct {
     int row, rows; /* row: a multiple of MOTE_PANEL */
 } mote_pack_part;
 
+/* Wall time of the parts of the last step: windows, zeroed gradients and losses; forward and backward; the gradient's
+ * norm and the optimizer; packing the new weights. */
+typedef struct {
+    double data_seconds, run_seconds, optimizer_seconds, packing_seconds;
+} mote_step_times;
+
 struct mote_trainer {
     mote_model *model;
     const mote_dataset *dataset; /* NULL: random tokens */
@@ -33,6 +39,7 @@ struct mote_trainer {
     mote_data_order order;
     int64_t step; /* done */
     uint64_t total_tokens;
+    mote_step_times times;
 };
 
 /* Bytes of the arrays of one step's data and of the trainer itself. */

@@ -1,0 +1,106 @@
+/* The end of a training run, told to people and to programs. */
+#include <math.h>
+#include <string.h>
+
+#include "console.h"
+#include "train_output.h"
+
+/* As one word of a shell: bare where that is safe, else in quotes. */
+static void shell_word(mote_buffer *out, const char *word) {
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:,@%=";
+    if (*word && !word[strspn(word, safe)]) {
+        mote_buffer_print(out, "%s", word);
+    } else if (!word[strcspn(word, "\"$`\\!")]) {
+        mote_buffer_print(out, "\"%s\"", word);
+    } else {
+        mote_buffer_print(out, "'");
+        for (; *word; word++) mote_buffer_print(out, *word == '\'' ? "'\\''" : "%c", *word);
+        mote_buffer_print(out, "'");
+    }
+}
+
+static void print_next(const struct training *training, const char *text) {
+    char words[FIRST_WORDS];
+    enum text_kind kind = find_first_words(text, words);
+    mote_buffer line = {0};
+    mote_buffer_print(&line, "mote %s ", kind == TEXT_CHAT ? "chat" : "generate");
+    if (*training->output == '-') mote_buffer_print(&line, "./");
+    shell_word(&line, training->output);
+    if (kind != TEXT_CHAT) {
+        if (*words) {
+            mote_buffer_print(&line, " -p ");
+            shell_word(&line, words);
+        }
+        mote_buffer_print(&line, " -n 200");
+    }
+    if (!line.failed) note("next: %s", line.bytes);
+    mote_buffer_deinit(&line);
+}
+
+/* The lowest loss on the way, against the last measured in the same way. */
+static void print_overfitting(const struct training *training) {
+    const struct history *history = &training->history;
+    const struct history_evaluation *best = NULL;
+    int64_t step = mote_trainer_steps_done(training->trainer);
+    for (int i = 0; i < history->n_evaluations; i++)
+        if (history->evaluations[i].step < step && (!best || history->evaluations[i].loss < best->loss))
+            best = &history->evaluations[i];
+    if (!best || !(best->loss < 0.99 * training->last_part_loss)) return;
+    note("overfit    validation loss was lower at step %lld (%.4f) than at the end (%.4f): fewer --steps or --epochs, "
+         "or a higher --dropout (now %g), would do better",
+         (long long)best->step, best->loss, training->last_part_loss, training->prepared->options.dropout);
+}
+
+static double tokens_per_second(const struct history *history) {
+    return history->seconds > 0 ? (double)history->tokens / history->seconds : 0;
+}
+
+void train_print_summary(const struct training *training, const char *text) {
+    const struct history *history = &training->history;
+    const mote_evaluation *final = &training->final;
+    char time[SHORT_TEXT], count[SHORT_TEXT];
+    if (training->have_final)
+        note("result     validation loss %.4f, perplexity %.3f, %.4f bits per byte, top-1 %.1f %%", final->loss,
+             final->perplexity, final->bits_per_byte, 100 * final->top1);
+    else note("result     training loss %.4f (no part of the text was kept for validation)", history->smoothed_loss);
+    if (training->have_final) print_overfitting(training);
+    if (training->out_of_time)
+        note("time       was over at step %lld of %lld: this machine was busier than when it was measured",
+             (long long)mote_trainer_steps_done(training->trainer), (long long)training->prepared->options.steps);
+    note("speed      %s tokens in %s, %.0f tokens/s", text_count((double)history->tokens, count),
+         text_seconds(history->seconds, time), tokens_per_second(history));
+    note("files      %s, %s", training->output, run_path(&training->run, "report.html"));
+    print_next(training, text);
+}
+
+mote_status train_print_json(const struct training *training, const char *status, mote_error *error) {
+    const struct history *history = &training->history;
+    const mote_evaluation *final = &training->final;
+    mote_buffer buffer = {0};
+    mote_buffer_print(&buffer, "{\"status\":\"%s\",\"model\":", status);
+    mote_buffer_json_string(&buffer, training->output, strlen(training->output));
+    mote_buffer_print(&buffer, ",\"run_folder\":");
+    mote_buffer_json_string(&buffer, training->run.path, strlen(training->run.path));
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {{"loss", training->have_final ? final->loss : NAN},
+                   {"perplexity", training->have_final ? final->perplexity : NAN},
+                   {"bits_per_byte", training->have_final ? final->bits_per_byte : NAN},
+                   {"top1", training->have_final ? final->top1 : NAN},
+                   {"train_loss", history->last_step ? history->smoothed_loss : NAN},
+                   {"seconds", history->seconds},
+                   {"tokens_per_second", tokens_per_second(history)}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        mote_buffer_print(&buffer, ",\"%s\":", numbers[i].key);
+        mote_buffer_json_number(&buffer, numbers[i].value);
+    }
+    mote_buffer_print(&buffer,
+                      ",\"steps\":%lld,\"tokens\":%llu,\"validation_tokens\":%llu,\"parameters\":%llu,"
+                      "\"out_of_time\":%s}\n",
+                      (long long)mote_trainer_steps_done(training->trainer), (unsigned long long)history->tokens,
+                      (unsigned long long)training->prepared->facts.validation_tokens,
+                      (unsigned long long)training->prepared->plan.parameters,
+                      training->out_of_time ? "true" : "false");
+    return out_buffer(&buffer, error);
+}
