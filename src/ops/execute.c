@@ -9,7 +9,7 @@
 
 enum {
     MOST_TILE = 96,                      /* rows of a tile: 8 tiles of the 12-row micro-kernel */
-    CHUNK_BYTES = 16 << 20,              /* logits of a chunk of the head */
+    CHUNK_BYTES = 32 << 20,              /* logits of a chunk of the head */
 };
 
 /* ---- walking */

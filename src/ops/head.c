@@ -6,7 +6,7 @@
 #include "ops/ops.h"
 
 enum {
-    TILE = 24,          /* rows of the loss done by one thread at a time: two tiles of the micro-kernel */
+    TILE = 96,          /* rows of the loss done by one thread at a time: the whole weight is read for each tile */
     COLUMNS_PART = 256, /* columns of the logits in one part */
     ROWS_PART = 96,     /* rows of the weight gradient in one part */
 };
