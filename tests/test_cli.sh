@@ -166,6 +166,8 @@ in_vain "--restarts has no effect" train text.txt -o vain.gguf $small --steps 2 
 code "nothing is in vain in config.json" 0 train text.txt -o vain.gguf --config vain.run/config.json --quiet \
     --restarts 1
 check "nothing is in vain in config.json: no warning" "$(grep -c '^warning: ' err)" 0
+code "more layers than the library takes" 2 plan --layers 513
+says "and the option says so" "--layers"
 code "contradicting shape" 2 init -o m.gguf --dim 30 --heads 4
 code "too many arguments" 2 show a b
 code "model missing" 3 show missing.gguf
@@ -305,6 +307,45 @@ check "and the bits are the same" "$(sum w/m.gguf)" "$whole"
 code "resume of a finished run" 0 train text.txt -o w/m.gguf --resume --json
 says "and says so" "already at step 40; --steps M"
 json "resume of a finished run --json" loss
+{ head -n 40 text.txt | sed 's/.*/{"text":"&"}/'; printf 'no json\n'; } >bad.jsonl
+code "--skip-bad" 0 train bad.jsonl -o sb.gguf $small --steps 2 --skip-bad
+code "resume remembers --skip-bad" 0 train bad.jsonl -o sb.gguf --quiet --resume
+for i in 1 2 3 4 5 6 7 8; do echo "$i" && cat text.txt text.txt text.txt text.txt; done >much.txt
+"$mote" train much.txt -o fin.gguf --dim 64 --layers 6 --context 64 --batch 1 --tokenizer char --steps 2 \
+    --validation 0.5 --evaluate-every 100 --sample-every 0 --threads 1 >out 2>err &
+pid=$!
+n=0
+while [ ! -e fin.run/step-000000002.checkpoint ] && [ $n -lt 1000 ]; do sleep 0.01; n=$((n + 1)); done
+sleep 0.05
+kill -INT $pid
+wait $pid
+check "SIGINT in the final evaluation" $? 8
+says "and all is saved" "step 2 of 2 is saved"
+code "and the model runs" 0 generate fin.gguf -p The -n 5
+code "and --resume finishes it" 0 train much.txt -o fin.gguf --quiet --resume
+rm -f much.txt
+awk 'BEGIN {
+    for (i = 0; i < 60; i++) {
+        printf "{\"prompt\":\""
+        for (j = 0; j < 40; j++) printf "word%d ", (i * 7 + j * 3) % 10
+        print "\",\"completion\":\"" i % 2 "\"}"
+    }
+}' >prompts.jsonl
+code "prompts longer than the context" 0 train prompts.jsonl -o pr.gguf $small --steps 6 --evaluate-every 1 \
+    --validation 0.1 --json
+check "nothing to measure is one warning" "$(grep -c '^warning: no validation loss at step 1: none of' err)" 1
+json "and no loss" loss train_loss
+printf '{"messages":[{"role":"user","content":"The fox"}]}\n' >none.jsonl
+code "eval with nothing to measure" 3 eval m.gguf none.jsonl
+code "a long run" 0 train text.txt -o long.gguf --dim 8 --layers 1 --heads 1 --context 8 --batch 1 --steps 20000 \
+    --tokenizer char --evaluate-every 20000 --sample-every 0 --threads 1 --quiet --json
+tokens=$(grep -o '"tokens":[0-9]*' out)
+check "a long run: its tokens" "$tokens" '"tokens":160000'
+code "resume of a long run" 0 train text.txt -o long.gguf --quiet --resume --json --sample-every 0
+check "resume of a long run: the same tokens" "$(grep -o '"tokens":[0-9]*' out)" "$tokens"
+code "sample with control characters" 0 train text.txt -o ctl.gguf --dim 32 --layers 1 --tokenizer byte --steps 20 \
+    --sample-prompt "$(printf 'The\302\233fox\233saw')"
+says "sample with control characters: blanks" "^sample     The fox saw"
 code "resume with nothing there" 2 train text.txt -o fresh.gguf $small --steps 2 --resume
 says "resume with nothing there: what to do" "leave --resume out"
 check "and it leaves nothing" "$(ls -d fresh.* 2>/dev/null)" ""
@@ -373,6 +414,11 @@ check "SIGHUP saves" $? 8
 check "interrupted in JSON" "$(cut -c 1-23 out)" '{"status":"interrupted"'
 
 # ---- config files
+printf '{"cpu":"scalar","steps":2}' >c.json
+mkdir s1 s2
+code "config: cpu" 0 train text.txt -o s1/m.gguf $small --config c.json
+code "--cpu scalar" 0 train text.txt -o s2/m.gguf $small --steps 2 --cpu scalar
+check "config: cpu is applied" "$(sum s1/m.gguf)" "$(sum s2/m.gguf)"
 bad_config() { printf '%s' "$2" >c.json; code "config: $1" 3 train text.txt -o c.gguf --config c.json; }
 bad_config "empty" ''
 bad_config "a list" '[]'
@@ -439,6 +485,8 @@ cmp -s g1 g4 && ok "generate: prompt from standard input" || fail "generate: pro
 check "generate: nothing on standard error" "$(wc -c <err | tr -d ' ')" 0
 code "generate: every option" 0 generate m.gguf -pThe -n5 --temperature 0 --top-k 5 --top-p 0.9 --min-p 0.01 \
     --repetition-penalty 1.1 --repetition-window 16 --seed=1 --stop fox --stop dog
+"$mote" help generate >out
+check "help: defaults of sampling" "$(grep -c 'default 40)\|default 0.95)\|default 0.05)' out)" 3
 code "generate: greedy" 0 generate m.gguf -p "The" -n 60 --temperature 0 --ignore-end
 letter=$(tail -c +4 out | head -c 1)
 "$mote" generate m.gguf -p "The" -n 60 --temperature 0 --ignore-end --stop "$letter" >out 2>err

@@ -395,6 +395,10 @@ static void folders_are_walked(void) {
     CHECK(mote_corpus_open(paths, 1, &options, &corpus, &error) == MOTE_USAGE && strstr(error.message, "0.6"), "");
     options.validation = NAN;
     CHECK(mote_corpus_open(paths, 1, &options, &corpus, &error) == MOTE_USAGE, "");
+    options = (mote_corpus_options){.validation = 0.1};
+    CHECK(mote_corpus_open(paths, 1, &options, &corpus, &error) == MOTE_USAGE && !corpus &&
+              strstr(error.message, "struct_bytes"),
+          "%s", error.message);
 }
 
 /* What cannot be opened twice is read once and kept. */

@@ -228,6 +228,11 @@ static void wrong_use_is_refused(void) {
     CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 0, 1, &e, &error) == MOTE_USAGE,
           "tokens the model has not");
     close_fixture(&f);
+    f = open_fixture("{\"prompt\":\"a prompt longer than what is evaluated\",\"completion\":\"b\"}\n", "jsonl", 16);
+    error = (mote_error){0};
+    CHECK(mote_evaluate(f.model, f.dataset, MOTE_SPLIT_TRAIN, 8, 1, &e, &error) == MOTE_BAD_FILE, "no target");
+    CHECK(strstr(error.message, "none of the tokens"), "%s", error.message);
+    close_fixture(&f);
 }
 
 static void a_failed_allocation_leaves_nothing(void) {

@@ -389,6 +389,8 @@ static void contradictory_keys(void) {
     bad("a part of each head rotated", "only a part", (twist){.key = "llama.rope.dimension_count", .value = 2});
     bad("scaled rotation", "scaled", (twist){.text_key = "llama.rope.scaling.type", .text = "linear"});
     good("rotation not scaled", (twist){.text_key = "llama.rope.scaling.type", .text = "none"});
+    bad("a factor of scaling without a type", "scaled", (twist){.key = "llama.rope.scaling.factor", .value = 4});
+    good("a factor of one", (twist){.key = "llama.rope.scaling.factor", .value = 1});
     bad("scaled rotation of old files", "scaled", (twist){.key = "llama.rope.scale_linear", .value = 2});
     bad("experts", "mixture of experts", (twist){.key = "llama.expert_count", .value = 8});
     bad("vocabulary that the embedding has not", "embedding of 5 rows", (twist){.key = "llama.vocab_size", .value = 6});

@@ -1,5 +1,7 @@
 /* The roof of this machine, and profiles: their parts add up, their counts are those of the op table, their JSON is
  * JSON, and timing a run changes no bit of it. */
+#include <locale.h>
+
 #include "base/json.h"
 #include "failing_memory.h"
 #include "run/session.h"
@@ -66,6 +68,15 @@ static void roof_is_plausible(void) {
     char *json = NULL;
     int n = 0;
     CHECK(mote_roof_json(&roof, &json, &error) == MOTE_OK && is_json(json, &n) && n > 40, "%s", json ? json : "none");
+    /* A locale with a decimal comma changes nothing. */
+    static const char *const names[] = {"de_DE.UTF-8", "fr_FR.UTF-8", "de_DE", "fr_FR"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *again = NULL;
+        if (!setlocale(LC_NUMERIC, names[i])) continue;
+        CHECK(mote_roof_json(&roof, &again, &error) == MOTE_OK && !strcmp(again, json), "%s: %s", names[i], again);
+        mote_free(again);
+    }
+    setlocale(LC_NUMERIC, "C");
     mote_free(json);
 }
 

@@ -110,6 +110,9 @@ static void types_are_found_by_id(void) {
     }
     CHECK(!mote_type_from_ggml(-1, NULL) && !mote_type_from_ggml(2, NULL) && !mote_type_from_ggml(1 << 30, NULL),
           "unknown ids");
+    CHECK(!mote_type_get(MOTE_N_TYPES) && !mote_type_get((mote_type)99) && !mote_type_get((mote_type)-1),
+          "unknown types");
+    CHECK(!strcmp(mote_type_name((mote_type)99), "unknown") && !strcmp(mote_type_name(MOTE_TYPE_F16), "f16"), "names");
 }
 
 int main(void) {

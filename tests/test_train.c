@@ -6,6 +6,7 @@
 
 #include "test.h"
 
+#include "formats/gguf.h"
 #include "kernels/kernels.h"
 #include "train/trainer.h"
 
@@ -394,6 +395,14 @@ static void damaged_checkpoints_are_bad_files(void) {
     CHECK(mote_model_save(r.model, bad, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
     CHECK(mote_trainer_resume(r.trainer, bad, &error) == MOTE_BAD_FILE && strstr(error.message, "not a checkpoint"),
           "%s", error.message);
+    mote_gguf_writer *w = NULL;
+    CHECK(mote_gguf_writer_open(bad, &w, &error) == MOTE_OK, "%s", error.message);
+    mote_gguf_put_string(w, "general.architecture", "mote.checkpoint", strlen("mote.checkpoint"));
+    mote_gguf_put_u32(w, "mote.training.format", 257); /* 1 in its low byte */
+    mote_gguf_begin_data(w);
+    CHECK(mote_gguf_finish(w, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_trainer_resume(r.trainer, bad, &error) == MOTE_BAD_FILE && strstr(error.message, "not a checkpoint"),
+          "%s", error.message);
     run_destroy(&r);
     run_destroy(&twin);
 }
@@ -592,6 +601,11 @@ static void recipes_are_complete_and_respectful(void) {
             CHECK(status == MOTE_OK && c.dim == c.heads * c.head_dim, "width %d for %d heads: %s", c.dim,
                   given[i].heads, error.message);
         }
+    mote_config other = mote_config_default(MOTE_FAMILY_LLAMA);
+    mote_error refused = {0};
+    other.vocab = 300, other.struct_bytes--;
+    CHECK(mote_config_complete(&other, &refused) == MOTE_USAGE && strstr(refused.message, "another version"), "%s",
+          refused.message);
     mote_tokenizer_kind kind;
     int limit;
     mote_recipe_tokenizer(&(mote_corpus_info){.bytes = 1115394, .characters = 1115394}, &kind, &limit);

@@ -95,7 +95,7 @@ mote_status options_apply_cpu(mote_error *error);
 /* ---- configfile.c */
 
 /* Sets what the JSON object in `path` names and nobody has given yet. Keys are the long option names of the command's
- * groups, with - or _; unknown keys and wrong values are refused by name. */
+ * groups, with - or _; unknown keys and wrong values are refused by name. Applies "cpu": no kernel has run before. */
 mote_status config_read(const struct command *command, const char *path, mote_error *error);
 /* Appends the option's value as JSON; false, and nothing appended, when it has none. */
 bool config_value(const struct option *row, mote_buffer *buffer);

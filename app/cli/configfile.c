@@ -99,7 +99,7 @@ mote_status config_read(const struct command *command, const char *path, mote_er
     for (int i = 0; !status && i < n_seen; i++) option_mark(seen[i]);
     mote_json_deinit(&json);
     free(text);
-    return status;
+    return status ? status : options_apply_cpu(error); /* "cpu" may stand in it */
 }
 
 static bool is_set(const struct option *row) {

@@ -76,6 +76,7 @@ struct event {
     char name[16], status[16];
     mote_step_report step;
     mote_evaluation evaluation;
+    double total_seconds; /* of all steps so far; 0: not said */
     mote_buffer text;
 };
 
@@ -85,11 +86,13 @@ static void read_number(struct event *event, const char *key, double value) {
         double *to;
     } numbers[] = {{"gradient_norm", &event->step.gradient_norm}, {"lr", &event->step.lr},
                    {"seconds", &event->step.seconds},             {"bits_per_byte", &event->evaluation.bits_per_byte},
-                   {"top1", &event->evaluation.top1},             {"loss", &event->step.loss}};
+                   {"top1", &event->evaluation.top1},             {"loss", &event->step.loss},
+                   {"total_seconds", &event->total_seconds}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (!strcmp(key, numbers[i].key)) *numbers[i].to = value;
     if (!strcmp(key, "step") && fabs(value) < 9e15) event->step.step = (int64_t)value;
     if (!strcmp(key, "tokens") && value >= 0 && value < 9e15) event->step.tokens = (uint64_t)value;
+    if (!strcmp(key, "total_tokens") && value >= 0 && value < 9e15) event->step.total_tokens = (uint64_t)value;
 }
 
 /* One line; false when it is not an event. */
@@ -141,6 +144,10 @@ mote_status history_load(const char *path, int64_t last_step, struct history *hi
         /* After a crash the log runs ahead of the checkpoint; what is trained again is logged again. */
         if (event.step.step > last_step) continue;
         if (!strcmp(event.name, "step") && event.step.step > history->last_step) history_add_step(history, &event.step);
+        if (event.total_seconds > 0) { /* a long run logs only some of its steps: their sum would be too little */
+            history->seconds = event.total_seconds;
+            history->tokens = event.step.total_tokens;
+        }
         if (!strcmp(event.name, "evaluation") &&
             (!history->n_evaluations || event.step.step > history->evaluations[history->n_evaluations - 1].step))
             history_add_evaluation(history, event.step.step, &event.evaluation);

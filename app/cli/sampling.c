@@ -12,10 +12,11 @@ int sampling_ignore_end;
 
 static const struct option rows[] = {
     {"temperature", 0, OPTION_NUMBER, &temperature, "X", 0, 100, "0.8", "0: always the likeliest token"},
-    {"top-k", 0, OPTION_INTEGER, &top_k, "N", 0, 1048576, "0: off", "draw from the N likeliest tokens"},
-    {"top-p", 0, OPTION_NUMBER, &top_p, "X", 1e-6, 1, "1: off",
-     "draw from the likeliest that make up this probability"},
-    {"min-p", 0, OPTION_NUMBER, &min_p, "X", 0, 1, "0: off", "drop tokens below this part of the likeliest"},
+    {"top-k", 0, OPTION_INTEGER, &top_k, "N", 0, 1048576, "40", "draw from the N likeliest tokens; 0: from all"},
+    {"top-p", 0, OPTION_NUMBER, &top_p, "X", 1e-6, 1, "0.95",
+     "draw from the likeliest that make up this probability; 1: from all"},
+    {"min-p", 0, OPTION_NUMBER, &min_p, "X", 0, 1, "0.05",
+     "drop tokens below this part of the likeliest; 0: none"},
     {"repetition-penalty", 0, OPTION_NUMBER, &penalty, "X", 0.01, 100, "1: off", "divides the logit of recent tokens"},
     {"repetition-window", 0, OPTION_INTEGER, &window, "N", 0, 1048576, "64", "how many tokens are recent"},
     {"seed", 0, OPTION_INTEGER, &seed, "N", 0, 9007199254740992, "0", "start of the random numbers"},

@@ -64,7 +64,7 @@ const struct option_group group_tokenizer = {"Tokenizer", tokenizer_rows};
 static const struct option shape_rows[] = {
     CHOICE("family", family, FAMILIES, "llama", "kind of model"),
     INTEGER("dim", dim, 1, 65536, "chosen", "width of the model"),
-    INTEGER("layers", layers, 1, 1024, "chosen", "number of layers"),
+    INTEGER("layers", layers, 1, 512, "chosen", "number of layers"),
     INTEGER("heads", heads, 1, 1024, "chosen", "attention heads"),
     INTEGER("kv-heads", kv_heads, 1, 1024, "the heads", "heads of keys and values; divides the heads"),
     INTEGER("head-dim", head_dim, 1, 4096, "dim / heads", "width of a head"),

@@ -42,8 +42,8 @@ static const struct option_group *const groups[] = {
     &file_group, &group_tokenizer, &group_shape,  &group_batch,   &group_length, &group_optimizer, &group_seed,
     &group_type, &run_group,       &group_corpus, &group_threads, &group_json,   &group_common,    NULL};
 /* What config.json remembers: what the result depends on, and not where or how it is run. */
-static const struct option_group *const stored[] = {&group_tokenizer, &group_shape, &group_batch,  &group_length,
-                                                    &group_optimizer, &group_seed,  &group_type,   NULL};
+static const struct option_group *const stored[] = {&group_tokenizer, &group_shape, &group_batch, &group_length,
+                                                    &group_optimizer, &group_seed,  &group_type,  &group_corpus, NULL};
 
 /* The same settings from a checkpoint end at the same step, on any number of threads: only another start helps. */
 static mote_status fail_diverged_before(const struct run_folder *run, const struct history *before, mote_error *error) {
@@ -247,6 +247,7 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     return status;
 }
 
+/* Saved first: the evaluation of a large validation part takes long, and whatever happens in it costs no step. */
 static mote_status train_to_end(struct training *training, mote_error *error) {
     int64_t done = mote_trainer_steps_done(training->trainer), steps = training->prepared->options.steps;
     if (resume && done >= steps)
@@ -255,9 +256,9 @@ static mote_status train_to_end(struct training *training, mote_error *error) {
              (long long)done);
     if (!isnan(setup.minutes)) training->deadline = now_seconds() + 60 * setup.minutes;
     mote_status status = train_loop(training, error);
-    if (!status) status = train_evaluate_all(training, error);
     if (!status && (training->keeps_model || training->saved_step < mote_trainer_steps_done(training->trainer)))
         status = train_save(training, error);
+    if (!status) status = train_evaluate_all(training, error);
     return status;
 }
 

@@ -57,6 +57,12 @@ static void write_report(struct training *training, const char *status) {
     }
 }
 
+/* Of the whole run, so that a resumed one goes on from them although not every step is logged. */
+static void print_totals(const struct training *training, mote_buffer *buffer) {
+    mote_buffer_print(buffer, ",\"total_tokens\":%llu", (unsigned long long)training->history.tokens);
+    field(buffer, "total_seconds", training->history.seconds);
+}
+
 static void log_step(struct training *training, const mote_step_report *report) {
     history_add_step(&training->history, report);
     double speed = report->seconds > 0 ? (double)report->tokens / report->seconds : 0;
@@ -68,8 +74,8 @@ static void log_step(struct training *training, const mote_step_report *report) 
     field(&buffer, "lr", report->lr);
     field(&buffer, "seconds", report->seconds);
     field(&buffer, "tokens_per_second", speed);
-    mote_buffer_print(&buffer, ",\"tokens\":%llu,\"total_tokens\":%llu", (unsigned long long)report->tokens,
-                      (unsigned long long)report->total_tokens);
+    mote_buffer_print(&buffer, ",\"tokens\":%llu", (unsigned long long)report->tokens);
+    print_totals(training, &buffer);
     close_event(training, &buffer);
 }
 
@@ -94,10 +100,30 @@ uint64_t train_evaluation_tokens(const struct training *training) {
     return (uint64_t)fmin(whole, fmin(fmax(total / 150, 4 * context), 65536));
 }
 
-static mote_status evaluate_part(struct training *training, mote_evaluation *result, mote_error *error) {
+/* Of so many tokens, 0: all. With prompts longer than the context, none of them may be a target: that ends no run, it
+ * is passed over with one warning and *measured is false. */
+static mote_status measure(struct training *training, uint64_t tokens, mote_evaluation *result, bool *measured,
+                           mote_error *error) {
+    mote_status status = training->prepared->facts.validation_tokens < 2
+                             ? mote_fail(error, MOTE_BAD_FILE, "the validation part has a single token")
+                             : mote_trainer_evaluate(training->trainer, tokens, result, error);
+    *measured = !status;
+    if (status != MOTE_BAD_FILE) return status;
+    if (!training->warned_nothing) {
+        progress_clear(&training->progress);
+        warn("no validation loss at step %lld: %s", (long long)mote_trainer_steps_done(training->trainer),
+             error->message);
+    }
+    training->warned_nothing = true;
+    *error = (mote_error){0};
+    return MOTE_OK;
+}
+
+static mote_status measure_part(struct training *training, mote_evaluation *result, bool *measured,
+                                mote_error *error) {
     uint64_t part = train_evaluation_tokens(training);
     if (part == training->prepared->facts.validation_tokens) part = 0; /* all */
-    return mote_trainer_evaluate(training->trainer, part, result, error);
+    return measure(training, part, result, measured, error);
 }
 
 static mote_status evaluate(struct training *training, const mote_step_report *report, mote_error *error) {
@@ -106,11 +132,14 @@ static mote_status evaluate(struct training *training, const mote_step_report *r
         return MOTE_OK;
     }
     mote_evaluation result;
-    mote_status status = evaluate_part(training, &result, error);
+    bool measured;
+    mote_status status = measure_part(training, &result, &measured, error);
     if (status) return status;
-    log_evaluation(training, "evaluation", report->step, &result);
-    history_add_evaluation(&training->history, report->step, &result);
-    training->progress.validation = result.loss;
+    if (measured) {
+        log_evaluation(training, "evaluation", report->step, &result);
+        history_add_evaluation(&training->history, report->step, &result);
+        training->progress.validation = result.loss;
+    }
     write_report(training, "running");
     return MOTE_OK;
 }
@@ -120,7 +149,7 @@ static mote_status evaluate(struct training *training, const mote_step_report *r
 static bool take_text(void *context, const char *text, size_t bytes) {
     mote_buffer *sample = context;
     mote_buffer_append(sample, text, bytes);
-    return sample->size < 2000;
+    return sample->size < 2000 && !signal_seen;
 }
 
 static mote_status generate_sample(struct training *training, bool ignore_end, mote_buffer *sample, mote_error *error) {
@@ -150,13 +179,22 @@ static mote_status generate_sample(struct training *training, bool ignore_end, m
     return status;
 }
 
-/* Runs of blanks and line ends become one blank, so that much of a sample fits a line; control characters of a young
+/* Bytes of the character that the text begins with; 0: a blank, a control character (U+0080 to U+009F are some too, and
+ * a terminal may take the bare bytes 0x80 to 0x9f for them), or no UTF-8. */
+static size_t visible_length(const char *text, size_t n) {
+    unsigned char first = (unsigned char)text[0];
+    int length = mote_utf8_length(text, n);
+    bool control = first <= 0x20 || first == 0x7f || (first == 0xc2 && length == 2 && (unsigned char)text[1] < 0xa0);
+    return control ? 0 : (size_t)length;
+}
+
+/* Runs of what is not visible become one blank, so that much of a sample fits a line; control characters of a young
  * model must not reach the terminal. */
 static size_t to_one_line(char *text, size_t n) {
     size_t to = 0;
-    for (size_t i = 0; i < n; i++) {
-        bool blank = (unsigned char)text[i] <= 0x20 || text[i] == 0x7f;
-        if (!blank) text[to++] = text[i];
+    for (size_t i = 0, length; i < n; i += length ? length : 1) {
+        length = visible_length(text + i, n - i);
+        if (length) memmove(text + to, text + i, length), to += length;
         else if (to && text[to - 1] != ' ') text[to++] = ' ';
     }
     return to && text[to - 1] == ' ' ? to - 1 : to;
@@ -164,7 +202,7 @@ static size_t to_one_line(char *text, size_t n) {
 
 static bool is_blank(const char *text, size_t n) {
     for (size_t i = 0; i < n; i++)
-        if ((unsigned char)text[i] > 0x20 && text[i] != 0x7f) return false;
+        if (visible_length(text + i, n - i)) return false;
     return true;
 }
 
@@ -203,6 +241,7 @@ static void log_checkpoint(struct training *training, int64_t step) {
     mote_buffer buffer = event("checkpoint", step);
     mote_buffer_print(&buffer, ",\"path\":");
     mote_buffer_json_string(&buffer, path, strlen(path));
+    print_totals(training, &buffer);
     close_event(training, &buffer);
 }
 
@@ -253,14 +292,17 @@ static mote_status fail_diverged(struct training *training, mote_error *error) {
                      training->prepared->options.clip);
 }
 
-static mote_status interrupted(struct training *training, mote_error *error) {
+static mote_status fail_interrupted(const struct training *training, mote_error *error) {
     int64_t step = mote_trainer_steps_done(training->trainer);
-    progress_leave(&training->progress);
-    mote_status status = train_save(training, error);
-    if (status) return status;
     mote_fail(error, MOTE_INTERRUPTED, "step %lld of %lld is saved in %s", (long long)step,
               (long long)training->prepared->options.steps, training->run.path);
     return mote_hint(error, MOTE_INTERRUPTED, "the same command with --resume goes on");
+}
+
+static mote_status interrupted(struct training *training, mote_error *error) {
+    progress_leave(&training->progress);
+    mote_status status = train_save(training, error);
+    return status ? status : fail_interrupted(training, error);
 }
 
 mote_status train_loop(struct training *training, mote_error *error) {
@@ -299,16 +341,19 @@ mote_status train_loop(struct training *training, mote_error *error) {
 
 mote_status train_evaluate_all(struct training *training, mote_error *error) {
     int64_t step = mote_trainer_steps_done(training->trainer);
-    if (training->sample_every) write_sample(training, step);
+    if (!signal_seen && training->sample_every) write_sample(training, step);
+    if (signal_seen) return fail_interrupted(training, error);
     if (!training->prepared->facts.validation_tokens) return MOTE_OK;
-    mote_status status = mote_trainer_evaluate(training->trainer, 0, &training->final, error);
+    mote_status status = measure(training, 0, &training->final, &training->have_final, error);
     if (status) return status;
-    training->have_final = true;
+    if (signal_seen) return fail_interrupted(training, error);
+    if (!training->have_final) return MOTE_OK;
     mote_evaluation part = training->final;
+    bool measured = true;
     if (train_evaluation_tokens(training) < training->prepared->facts.validation_tokens)
-        status = evaluate_part(training, &part, error);
+        status = measure_part(training, &part, &measured, error);
     if (status) return status;
-    training->last_part_loss = part.loss;
+    training->last_part_loss = measured ? part.loss : training->final.loss;
     log_evaluation(training, "evaluation", step, &training->final);
     struct history *history = &training->history;
     if (!history->n_evaluations || history->evaluations[history->n_evaluations - 1].step < step)

@@ -28,7 +28,7 @@ struct training {
     int64_t saved_step;      /* of the newest checkpoint; -1: none */
     double saved_at, speed;  /* clock of the last save; smoothed tokens per second */
     int64_t log_every;
-    bool out_of_time;
+    bool out_of_time, warned_nothing; /* warned that an evaluation had nothing to measure */
 };
 
 /* Installs the handlers: the first SIGINT, SIGTERM or (where it is not ignored: nohup) SIGHUP asks the loop to end,
@@ -44,7 +44,7 @@ mote_status train_save(struct training *training, mote_error *error);
 mote_status train_save_first(struct training *training, mote_error *error);
 /* Of the validation tokens, how many an evaluation on the way reads. */
 uint64_t train_evaluation_tokens(const struct training *training);
-/* Final evaluation over the whole validation part. */
+/* Final sample, and evaluation over the whole validation part; all is saved before. MOTE_INTERRUPTED as above. */
 mote_status train_evaluate_all(struct training *training, mote_error *error);
 /* Logs the end and writes the report; status: "finished", "interrupted", "diverged", "failed". */
 void train_end(struct training *training, const char *status, const char *message);

@@ -62,7 +62,10 @@ void train_print_summary(const struct training *training, const char *text) {
     if (training->have_final)
         note("result     validation loss %.4f, perplexity %.3f, %.4f bits per byte, top-1 %.1f %%", final->loss,
              final->perplexity, final->bits_per_byte, 100 * final->top1);
-    else note("result     training loss %.4f (no part of the text was kept for validation)", history->smoothed_loss);
+    else
+        note("result     training loss %.4f (%s)", history->smoothed_loss,
+             training->prepared->facts.validation_tokens ? "the part kept for validation has nothing to measure"
+                                                         : "no part of the text was kept for validation");
     if (training->have_final) print_overfitting(training);
     if (training->out_of_time)
         note("time       was over at step %lld of %lld: this machine was busier than when it was measured",

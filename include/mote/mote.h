@@ -115,9 +115,8 @@ typedef struct {
 
 MOTE_API mote_corpus_options mote_corpus_options_default(void);
 /* Paths: UTF-8 text files, folders (their regular files, sorted by name, recursively; hidden ones, models,
- * checkpoints, run folders and what is binary skipped), *.jsonl
- * with
- * {"text"}, {"prompt","completion"} or {"messages"}. Files are mapped, not read. */
+ * checkpoints, run folders and what is binary skipped), *.jsonl with {"text"}, {"prompt","completion"} or
+ * {"messages"}. Files are mapped, not read. */
 MOTE_API mote_status mote_corpus_open(const char *const *paths, int n_paths, const mote_corpus_options *options,
                                       mote_corpus **corpus, mote_error *error);
 MOTE_API void mote_corpus_close(mote_corpus *corpus);
@@ -143,9 +142,9 @@ typedef struct mote_model mote_model;
 typedef enum { MOTE_FAMILY_LLAMA, MOTE_FAMILY_GPT2 } mote_family;
 typedef enum { MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16, MOTE_N_TYPES } mote_type;
 
-/* The shape of a model: all that is needed to build its program. */
+/* The shape of a model: all that is needed to build its program. It is read whole, unlike options. */
 typedef struct {
-    size_t struct_bytes;
+    size_t struct_bytes; /* sizeof(mote_config), or 0: not said; mote_config_complete refuses another */
     mote_family family;
     int vocab, context, dim, layers, heads, kv_heads; /* kv_heads divides heads */
     int head_dim;                                     /* usually dim / heads */
@@ -335,7 +334,8 @@ MOTE_API mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_c
 /* Which tokenizer and vocabulary suit a corpus of this size. */
 MOTE_API void mote_recipe_tokenizer(const mote_corpus_info *info, mote_tokenizer_kind *kind, int *vocab_limit);
 
-/* Exact memory of training or (options NULL) of inference, before anything is allocated. */
+/* Exact memory of training or (options NULL) of inference, before anything is allocated. Not in it: the text's token
+ * stream, 2 or 4 bytes a token, and a session beside the training, as one that writes samples. */
 MOTE_API mote_status mote_plan_memory(const mote_config *config, const mote_train_options *options,
                                       const mote_session_options *session, mote_memory_plan *plan, mote_error *error);
 

@@ -1,5 +1,6 @@
-/* A growing string. Invariant: after any append that did not fail, bytes[size] is NUL. Numbers are written with '.'
- * whatever the locale of the process. */
+/* A growing string. Invariant: after any append that did not fail, bytes[size] is NUL. mote_buffer_json_number writes
+ * '.' whatever the locale of the process; mote_buffer_print formats as printf does, so no fraction for JSON goes
+ * through it. */
 #include "base/buffer.h"
 
 #include <math.h>

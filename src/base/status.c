@@ -1,5 +1,6 @@
-/* Error sentences. They are formatted into a local array first, so that a caller may wrap error->message into its own
- * sentence, and are cut between characters, so that what is shown or written as JSON stays UTF-8. */
+/* Options structs and error sentences. The sentences are formatted into a local array first, so that a caller may wrap
+ * error->message into its own sentence, and are cut between characters, so that what is shown or written as JSON stays
+ * UTF-8. */
 #include "base/status.h"
 
 #include <errno.h>
@@ -59,6 +60,16 @@ const char *mote_status_text(mote_status status) {
 #undef X
     }
     return "unknown status";
+}
+
+bool mote_options_read(void *options, size_t bytes, const void *given) {
+    if (!given) return true;
+    size_t given_bytes;
+    memcpy(&given_bytes, given, sizeof given_bytes);
+    if (given_bytes < sizeof given_bytes) return false;
+    memcpy(options, given, given_bytes < bytes ? given_bytes : bytes);
+    memcpy(options, &bytes, sizeof bytes);
+    return true;
 }
 
 const char *mote_version(void) { return MOTE_VERSION; }

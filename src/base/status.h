@@ -1,4 +1,5 @@
-/* Errors inside the library: every failing function ends in `return mote_fail(error, ...)`. */
+/* The two ends of a public call: options structs are read with mote_options_read, and every failing function ends in
+ * `return mote_fail(error, ...)`. */
 #ifndef MOTE_BASE_STATUS_H
 #define MOTE_BASE_STATUS_H
 
@@ -14,5 +15,9 @@ mote_status mote_hint(mote_error *error, mote_status status, const char *format,
 mote_status mote_fail_memory(mote_error *error, const char *what, size_t bytes) __attribute__((cold));
 /* MOTE_IO with "<what> <path>: <strerror(errno)>". */
 mote_status mote_fail_io(mote_error *error, const char *what, const char *path) __attribute__((cold));
+
+/* Lays what the caller's options struct holds over the defaults in `options`; a caller compiled against an older header
+ * has a shorter struct, one against a newer header a longer one. False: struct_bytes was never set. */
+bool mote_options_read(void *options, size_t bytes, const void *given);
 
 #endif

@@ -131,6 +131,9 @@ static void read_rotation(key_reader *k, mote_config *c) {
     float linear = 1;
     read_number(k, "rope.scale_linear", -INFINITY, INFINITY, &linear);
     if (linear != 1) refuse(k, "its rotary positions are scaled");
+    float factor = 1; /* one without a type is linear scaling to other programs */
+    read_number(k, "rope.scaling.factor", -INFINITY, INFINITY, &factor);
+    if (factor != 0 && factor != 1) refuse(k, "its rotary positions are scaled");
     mote_string scaling = {"none", 4};
     if (k->status == MOTE_OK)
         mote_gguf_string(k->file, full_key(k, "rope.scaling.type", room), &scaling, &k->status, k->error);

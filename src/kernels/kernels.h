@@ -87,8 +87,8 @@ typedef struct {
     void (*activate[MOTE_N_ACTIVATIONS])(const mote_real *x, mote_real *y, size_t n);
     void (*activate_backward[MOTE_N_ACTIVATIONS])(const mote_real *x, const mote_real *dy, mote_real *dx, size_t n,
                                                   bool add);
-    void (*gate[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, mote_real *y,
-                                     size_t n); /* f(gate) * up */
+    /* f(gate) * up */
+    void (*gate[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, mote_real *y, size_t n);
     void (*gate_backward[MOTE_N_ACTIVATIONS])(const mote_real *gate, const mote_real *up, const mote_real *dy,
                                               mote_real *dgate, mote_real *dup, size_t n); /* written, not added */
     void (*add)(const mote_real *x, mote_real *y, size_t n);                       /* y += x */

@@ -247,10 +247,20 @@ done:
 
 /* ---- JSON */
 
+static void print_number(mote_buffer *out, const char *key, double value) {
+    mote_buffer_print(out, ",\"%s\":", key);
+    mote_buffer_json_number(out, value);
+}
+
 static void print_pair(mote_buffer *out, const char *key, const double pair[2]) {
     mote_buffer_print(out, ",\"%s\":", key);
-    if (pair[0] > 0) mote_buffer_print(out, "[%.6g,%.6g]", pair[0], pair[1]);
-    else mote_buffer_print(out, "null");
+    if (pair[0] > 0) {
+        mote_buffer_print(out, "[");
+        mote_buffer_json_number(out, pair[0]);
+        mote_buffer_print(out, ",");
+        mote_buffer_json_number(out, pair[1]);
+        mote_buffer_print(out, "]");
+    } else mote_buffer_print(out, "null");
 }
 
 mote_status mote_roof_json(const mote_roof *roof, char **json, mote_error *error) {
@@ -275,6 +285,8 @@ mote_status mote_roof_json(const mote_roof *roof, char **json, mote_error *error
     }
     print_pair(&out, "dram_write_bandwidth", roof->write_bandwidth);
     print_pair(&out, "dram_stream_write_bandwidth", roof->stream_write_bandwidth);
-    mote_buffer_print(&out, ",\"barrier_seconds\":%.6g,\"seconds\":%.6g}", roof->barrier_seconds, roof->seconds);
+    print_number(&out, "barrier_seconds", roof->barrier_seconds);
+    print_number(&out, "seconds", roof->seconds);
+    mote_buffer_print(&out, "}");
     return mote_buffer_finish(&out, json, error);
 }

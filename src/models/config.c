@@ -46,6 +46,9 @@ int mote_config_fit_dim(const mote_config *c, int dim) {
 mote_status mote_config_complete(mote_config *c, mote_error *error) {
     const mote_family_info *family = mote_family_get(c->family);
     if (!family) return mote_fail(error, MOTE_USAGE, "unknown model family %d", (int)c->family);
+    if (c->struct_bytes && c->struct_bytes != sizeof *c)
+        return mote_fail(error, MOTE_USAGE, "the config has %zu bytes, not %zu: it is of another version of mote.h",
+                         c->struct_bytes, sizeof *c);
     if (c->dim <= 0) c->dim = mote_config_fit_dim(c, 128);
     if (c->dim > MOTE_MOST_DIM) return mote_fail(error, MOTE_USAGE, "the width %d is over %d", c->dim, MOTE_MOST_DIM);
     if (c->layers <= 0) c->layers = 4;

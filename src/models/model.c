@@ -31,9 +31,7 @@ mote_status mote_program_build(const mote_config *config, mote_program **program
     return mote_program_build_training(config, 0, program, error);
 }
 
-/* One arena for all weights, each at a multiple of 64 bytes. */
-static mote_status own_weights(mote_model *m, mote_error *error) {
-    const mote_program *p = m->program;
+mote_status mote_weights_allocate(const mote_program *p, void **arena, void **weight, mote_error *error) {
     size_t total = 64;
     for (int i = 0; i < p->n_tensors; i++) {
         size_t bytes, rows = (size_t)p->tensors[i].rows;
@@ -42,11 +40,11 @@ static mote_status own_weights(mote_model *m, mote_error *error) {
             !mote_add(total, bytes + 64, &total))
             return mote_fail_memory(error, "the weights of this model", SIZE_MAX);
     }
-    char *at = m->arena = mote_allocate_zero(1, total);
+    char *at = *arena = mote_allocate_zero(1, total);
     if (!at) return mote_fail_memory(error, "the weights of this model", total);
     for (int i = 0; i < p->n_tensors; i++) {
         if (p->tensors[i].role != MOTE_ROLE_WEIGHT) continue;
-        m->weight[i] = at;
+        weight[i] = at;
         at += ((size_t)p->tensors[i].rows * (size_t)p->tensors[i].cols * sizeof(mote_real) + 63) / 64 * 64;
     }
     return MOTE_OK;
@@ -64,7 +62,7 @@ mote_status mote_model_allocate(const mote_config *config, bool own, mote_model 
     m->weight = mote_allocate_zero(n, sizeof *m->weight);
     m->packed = mote_allocate_zero(n, sizeof *m->packed);
     if (!m->weight || !m->packed) status = mote_fail_memory(error, "a model", n * sizeof *m->weight);
-    else if (own) status = own_weights(m, error);
+    else if (own) status = mote_weights_allocate(m->program, &m->arena, m->weight, error);
 done:
     if (status == MOTE_OK) *model = m;
     else mote_model_close(m);

@@ -13,12 +13,11 @@ struct mote_model {
     void *arena;    /* memory the weights lie in when they are the model's own; NULL: in `map` */
     mote_map map;
     mote_tokenizer *tokenizer; /* owned; NULL: none */
-    char *
-        tokenizer_problem; /* owned; why the tokenizer of a file of others is not used; NULL: it is, or there is none */
+    char *tokenizer_problem;   /* why a tokenizer of others is not used; owned; NULL: it is, or there is none */
     char *name;                /* general.name; NULL: none */
 };
 
-/* One architecture: a config -> a program. A new one is one file and one line in the list in model.c. */
+/* One architecture: a config -> a program. A new one is one file and one line in the list in config.c. */
 typedef struct {
     const char *name; /* "llama" */
     void (*complete)(mote_config *config); /* fills what is 0 or negative */
@@ -28,8 +27,8 @@ typedef struct {
 extern const mote_family_info mote_family_llama, mote_family_gpt2;
 const mote_family_info *mote_family_get(mote_family family);
 
-mote_status mote_config_check(const mote_config *config,
-                              mote_error *error); /* ranges and divisibility, overflow-safe */
+/* Ranges and divisibility, overflow-safe. */
+mote_status mote_config_check(const mote_config *config, mote_error *error);
 /* The width nearest to `dim` that the given heads, key-value heads and head size divide, with an even head size. */
 int mote_config_fit_dim(const mote_config *config, int dim);
 /* mote_config_parameters, where out of memory is to be told from a shape that is not possible. */
@@ -42,6 +41,8 @@ mote_status mote_program_build_training(const mote_config *config, float dropout
 /* A model with its program and, if `own`, zeroed f32 weights in one arena; without, weight[] is NULL for the caller to
  * set. The config is completed and checked. */
 mote_status mote_model_allocate(const mote_config *config, bool own, mote_model **model, mote_error *error);
+/* One zeroed arena for the f32 weights of a program, each at a multiple of 64 bytes; weight[] says where each lies. */
+mote_status mote_weights_allocate(const mote_program *program, void **arena, void **weight, mote_error *error);
 /* Packs the weights of linear and head ops into panels where that is not done; called by sessions and trainers. */
 mote_status mote_model_pack(mote_model *model, mote_error *error);
 

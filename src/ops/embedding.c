@@ -16,12 +16,14 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "tables must be [vocabulary, width] and [context, width]", error);
 }
 
-/* One row of a table, converted. */
-static void read_row(const mote_exec *x, mote_tensor_id id, int row, mote_real *out) {
+/* y = or += one row of a table, converted. */
+static void read_row(const mote_exec *x, mote_tensor_id id, int row, bool add, mote_real *y) {
     const mote_tensor *t = mote_tensor_of(x->program, id);
     size_t cols = (size_t)t->cols;
     if (t->type == MOTE_TYPE_F32) {
-        memcpy(out, (const mote_real *)x->weight[id] + (size_t)row * cols, cols * sizeof *out);
+        const mote_real *source = (const mote_real *)x->weight[id] + (size_t)row * cols;
+        if (add) x->kernels->add(source, y, cols);
+        else memcpy(y, source, cols * sizeof *y);
         return;
     }
     const mote_type_info *type = mote_type_get(t->type);
@@ -31,25 +33,7 @@ static void read_row(const mote_exec *x, mote_tensor_id id, int row, mote_real *
     for (size_t i = 0; i < cols; i += step) {
         size_t n = cols - i < step ? cols - i : step;
         type->to_f32(source + mote_row_bytes(t->type, i), values, n);
-        for (size_t j = 0; j < n; j++) out[i + j] = values[j];
-    }
-}
-
-static void add_row(const mote_exec *x, mote_tensor_id id, int row, mote_real *y) {
-    const mote_tensor *t = mote_tensor_of(x->program, id);
-    size_t cols = (size_t)t->cols;
-    if (t->type == MOTE_TYPE_F32) {
-        x->kernels->add((const mote_real *)x->weight[id] + (size_t)row * cols, y, cols);
-        return;
-    }
-    const mote_type_info *type = mote_type_get(t->type);
-    const char *source = (const char *)x->weight[id] + (size_t)row * mote_row_bytes(t->type, cols);
-    float values[256];
-    size_t step = sizeof values / sizeof *values;
-    for (size_t i = 0; i < cols; i += step) {
-        size_t n = cols - i < step ? cols - i : step;
-        type->to_f32(source + mote_row_bytes(t->type, i), values, n);
-        for (size_t j = 0; j < n; j++) y[i + j] += values[j];
+        for (size_t j = 0; j < n; j++) y[i + j] = add ? y[i + j] + values[j] : values[j];
     }
 }
 
@@ -58,9 +42,9 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
     size_t cols = (size_t)mote_cols(x, op->out[0]);
     for (int r = s->row_begin; r < s->row_end; r++) {
         mote_real *y = mote_value(x, op->out[0], r);
-        read_row(x, op->in[0], x->token[r], y);
+        read_row(x, op->in[0], x->token[r], false, y);
         if (op->as.embedding.scale != 1) x->kernels->scale(op->as.embedding.scale, y, cols);
-        if (op->in[1] != MOTE_NONE) add_row(x, op->in[1], x->position[r], y);
+        if (op->in[1] != MOTE_NONE) read_row(x, op->in[1], x->position[r], true, y);
     }
 }
 

@@ -24,8 +24,7 @@ typedef struct mote_exec {
     mote_pool *pool;
     void *const *weight; /* by tensor: row-major, of the tensor's type (f32: mote_real) */
     void *const *packed; /* by tensor: panels for linear and head; f32 copies of vectors stored in another type */
-    mote_real *
-        *strips; /* by tensor: W of linear and head in strips of 16 columns, [cols / 16][rows][16]; training only */
+    mote_real **strips;  /* by tensor, in training: W of linear, head in strips of 16 columns, [cols / 16][rows][16] */
     mote_real **value;   /* by tensor: activations [rows, cols], states; NULL for weights */
     mote_real **gradient; /* by tensor: of activations, and of weights when training */
     const mote_real **rope; /* by op: (cos, sin) pairs [context][head_dim / 2][2]; NULL elsewhere */
@@ -113,8 +112,8 @@ typedef struct {
     mote_cost (*cost)(const mote_program *program, const mote_op *op, int position); /* of one token there */
     size_t (*scratch)(const mote_exec *x, const mote_op *op); /* values for each thread; NULL: none */
     int n_examples;
-    void (*example)(mote_builder *b,
-                    int example); /* small programs around the op: its gradient checks, its self-test */
+    /* Small programs around the op: its gradient checks. */
+    void (*example)(mote_builder *b, int example);
 } mote_op_info;
 
 const mote_op_info *mote_op_get(mote_op_kind kind);

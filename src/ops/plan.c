@@ -11,7 +11,7 @@ typedef struct {
     size_t bytes, offset;
     int begin, end; /* first and last group of its life */
     int owner;      /* tensor, + n_tensors for a gradient */
-    bool read;      /* by some op */
+    int readers;    /* ops that read it */
 } block;
 
 static int make_groups(const mote_program *program, mote_group *groups) {
@@ -61,7 +61,7 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
             for (int j = 0; j < MOTE_OP_INPUTS; j++) {
                 if (!has_gradient(program, op->in[j])) continue;
                 extend(&life[op->in[j]], g);
-                life[op->in[j]].read = true;
+                life[op->in[j]].readers++;
                 if (training && (info->backward_in >> j & 1)) extend(&life[op->in[j]], last - g);
                 extend(&life[n + op->in[j]], last - g);
             }
@@ -74,7 +74,7 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
         }
     }
     for (int id = 0; id < n; id++) { /* what is given from outside, or is a result, lives from end to end */
-        bool input = program->tensors[id].role == MOTE_ROLE_INPUT, result = !life[id].read && life[n + id].end >= 0;
+        bool input = program->tensors[id].role == MOTE_ROLE_INPUT, result = !life[id].readers && life[n + id].end >= 0;
         if (!input && !result) continue;
         extend(&life[id], 0);
         extend(&life[id], last);
@@ -83,8 +83,8 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
     }
 }
 
-/* The op before the only reader of an in_place tensor's source wrote it: both can be one block when the source's value
- * is not needed after. root[id]: the tensor whose block id shares. */
+/* An in_place tensor shares the block of its op's first input where that op is the input's only reader and the input's
+ * value is not needed after. root[id]: the tensor whose block id shares. */
 static void share_in_place(const mote_program *program, block *life, int *root) {
     int n = program->n_tensors;
     for (int id = 0; id < n; id++) root[id] = id;
@@ -93,7 +93,9 @@ static void share_in_place(const mote_program *program, block *life, int *root) 
         mote_tensor_id out = op->out[0], in = op->in[0];
         if (out == MOTE_NONE || !program->tensors[out].in_place || program->tensors[in].role != MOTE_ROLE_ACTIVATION)
             continue;
-        if (program->tensors[in].cols != program->tensors[out].cols || life[in].end > life[out].begin) continue;
+        if (program->tensors[in].cols != program->tensors[out].cols || life[in].end > life[out].begin ||
+            life[in].readers > 1)
+            continue;
         root[out] = root[in];
         extend(&life[root[in]], life[out].end);
         if (life[n + out].end >= 0 && life[n + in].end >= 0) {

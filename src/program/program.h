@@ -107,8 +107,8 @@ mote_tensor_id mote_builder_state(mote_builder *b, int cols, const char *name, .
     __attribute__((format(printf, 3, 4)));
 mote_tensor_id mote_builder_input(mote_builder *b, int cols, const char *name, ...)
     __attribute__((format(printf, 3, 4)));
-mote_op *mote_builder_op(mote_builder *b,
-                         mote_op_kind kind); /* zeroed, ids MOTE_NONE; never NULL (a dummy after failure) */
+/* Zeroed, ids MOTE_NONE; never NULL (a dummy after failure). */
+mote_op *mote_builder_op(mote_builder *b, mote_op_kind kind);
 /* Hands the program over; the caller destroys it. */
 mote_status mote_builder_finish(mote_builder *b, mote_program **program, mote_error *error);
 void mote_program_destroy(mote_program *program);
@@ -121,7 +121,7 @@ typedef struct {
     bool row_wise;
 } mote_group;
 
-/* ---- memory plan (program/plan.c): lives are counted in groups, because the tiles of a group run out of step */
+/* ---- memory plan (ops/plan.c): lives are counted in groups, because the tiles of a group run out of step */
 typedef struct {
     size_t *value;    /* byte offset of each activation for one token row, times `rows`; SIZE_MAX: not in the arena */
     size_t *gradient; /* the same for gradients; NULL for inference */

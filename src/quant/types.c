@@ -9,7 +9,7 @@ static const mote_type_info types[MOTE_N_TYPES] = {
     [MOTE_TYPE_BF16] = {"bf16", 30, 32, 1, 2, mote_bf16_row_to_f32, mote_bf16_row_from_f32},
 };
 
-const mote_type_info *mote_type_get(mote_type type) { return &types[type]; }
+const mote_type_info *mote_type_get(mote_type type) { return (unsigned)type < MOTE_N_TYPES ? &types[type] : NULL; }
 
 const mote_type_info *mote_type_from_ggml(int ggml_id, mote_type *type) {
     for (int i = 0; i < MOTE_N_TYPES; i++) {

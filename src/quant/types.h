@@ -16,7 +16,7 @@ typedef struct {
     void (*from_f32)(const float *values, void *row, size_t n); /* round to nearest even */
 } mote_type_info;
 
-const mote_type_info *mote_type_get(mote_type type);
+const mote_type_info *mote_type_get(mote_type type); /* NULL: no such type */
 const mote_type_info *mote_type_from_ggml(int ggml_id, mote_type *type); /* NULL: not known */
 static inline size_t mote_row_bytes(mote_type type, size_t n) {
     const mote_type_info *info = mote_type_get(type);

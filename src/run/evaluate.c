@@ -139,7 +139,7 @@ mote_status mote_evaluate_exec(mote_exec *x, const mote_dataset *dataset, mote_s
     if (status) goto done;
     run(&e);
     if (e.counted == 0) {
-        status = mote_fail(error, MOTE_USAGE, "none of the tokens evaluated is a target: nothing to measure");
+        status = mote_fail(error, MOTE_BAD_FILE, "none of the tokens evaluated is a target: nothing to measure");
         goto done;
     }
     /* The share of the text is that of its tokens: completions have about as many bytes a token as prompts. */

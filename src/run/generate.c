@@ -5,6 +5,8 @@
  * longest stop text. */
 #include "run/session.h"
 
+#include <string.h>
+
 #include "base/buffer.h"
 #include "base/threads.h"
 #include "text/tokenizer.h"

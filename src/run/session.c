@@ -6,6 +6,7 @@
 #include "run/session.h"
 
 #include <pthread.h>
+#include <string.h>
 
 #include "ops/ops.h"
 

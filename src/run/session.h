@@ -2,8 +2,6 @@
 #ifndef MOTE_RUN_SESSION_H
 #define MOTE_RUN_SESSION_H
 
-#include <string.h>
-
 #include "models/model.h"
 #include "ops/ops.h"
 
@@ -18,17 +16,5 @@ int mote_sampler_vocab(const mote_sampler *sampler);
 
 /* The model's panels, made at most once, by whichever session or evaluation of whichever thread comes first. */
 mote_status mote_model_pack_shared(const mote_model *model, mote_error *error);
-
-/* Lays what the caller's options struct holds over the defaults in `options`; a caller compiled against an older header
- * has a shorter struct, one against a newer header a longer one. False: struct_bytes was never set. */
-static inline bool mote_options_read(void *options, size_t bytes, const void *given) {
-    if (!given) return true;
-    size_t given_bytes;
-    memcpy(&given_bytes, given, sizeof given_bytes);
-    if (given_bytes < sizeof given_bytes) return false;
-    memcpy(options, given, given_bytes < bytes ? given_bytes : bytes);
-    memcpy(options, &bytes, sizeof bytes);
-    return true;
-}
 
 #endif

@@ -225,8 +225,9 @@ mote_status mote_corpus_open(const char *const *paths, int n_paths, const mote_c
                              mote_corpus **corpus, mote_error *error) {
     mote_corpus_options chosen = mote_corpus_options_default();
     *corpus = NULL;
-    if (options)
-        memcpy(&chosen, options, options->struct_bytes < sizeof chosen ? options->struct_bytes : sizeof chosen);
+    if (!mote_options_read(&chosen, sizeof chosen, options))
+        return mote_fail(error, MOTE_USAGE,
+                         "corpus options have no struct_bytes: start from mote_corpus_options_default");
     if (n_paths < 1) return mote_fail(error, MOTE_USAGE, "no text was named");
     if (!(chosen.validation >= 0 && chosen.validation <= 0.5))
         return mote_fail(error, MOTE_USAGE, "the part for validation is %g; it must be 0 to 0.5", chosen.validation);

@@ -118,6 +118,13 @@ mote_status mote_trainer_save(const mote_trainer *t, const char *path, mote_erro
 
 /* ---- reading */
 
+/* Whether the 4 little-endian bytes hold this value. */
+static bool is_u32(const uint8_t *bytes, uint32_t value) {
+    for (int i = 0; i < 4; i++)
+        if (bytes[i] != (uint8_t)(value >> (8 * i))) return false;
+    return true;
+}
+
 /* A 64-bit scalar of exactly this kind, as its bits. */
 static mote_status read_bits(const mote_gguf *file, const char *key, mote_gguf_kind kind, uint64_t *bits,
                              mote_error *error) {
@@ -168,7 +175,7 @@ typedef struct {
 static mote_status read_position(const mote_gguf *file, const mote_trainer *t, position *p, mote_error *error) {
     const char *path = file->map.path;
     const mote_gguf_entry *format = mote_gguf_find(file, "mote.training.format");
-    if (!format || format->kind != MOTE_GGUF_U32 || format->data_bytes != 4 || format->data[0] != (uint8_t)FORMAT)
+    if (!format || format->kind != MOTE_GGUF_U32 || format->data_bytes != 4 || !is_u32(format->data, FORMAT))
         return mote_fail(error, MOTE_BAD_FILE, "%s is not a checkpoint of this version of mote", path);
     struct {
         const char *key;

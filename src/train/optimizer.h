@@ -17,8 +17,7 @@ typedef struct {
     const mote_tensor *tensor;
     mote_tensor_id id;
     size_t n;
-    bool
-        decays; /* every weight with more than one row and column, tables too, as in nanoGPT; gains and biases do not */
+    bool decays;  /* more than one row and column, tables too, as in nanoGPT; gains and biases do not */
     bool hidden;  /* a matrix of linear ops only: neither the token table nor the output head */
     int n_states; /* arrays of n values that the optimizer keeps */
     mote_real *value, *gradient, *average, *state[MOTE_OPTIMIZER_STATES]; /* average: NULL when off */
@@ -46,8 +45,7 @@ typedef struct mote_updater mote_updater;
 
 typedef struct {
     const char *name;
-    const char
-        *state_prefix[MOTE_OPTIMIZER_STATES]; /* of the state's tensors in a checkpoint: "m" makes "m.<weight>" */
+    const char *state_prefix[MOTE_OPTIMIZER_STATES]; /* of its tensors in a checkpoint: "m" makes "m.<weight>" */
     int (*states)(const mote_learned *learned);
     /* Scratch bytes for this list of blocks; NULL: none. */
     size_t (*scratch)(const mote_block *blocks, int n_blocks, int threads);
