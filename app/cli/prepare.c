@@ -111,23 +111,24 @@ mote_status prepare_dataset(struct prepared *prepared, mote_error *error) {
     return MOTE_OK;
 }
 
-/* Seconds of one step: the fastest of a few, since other programs only ever slow a step down. At most ~10 s. */
+/* Seconds of one step: the mean over up to two seconds, or of the one step that takes longer. A machine's speed comes and
+ * goes, and steps that turn out too many cost more than a few too few: the learning rate would not reach its end. */
 static mote_status measure_step(const mote_config *config, const mote_train_options *options, double *seconds,
                                 mote_error *error) {
-    enum { MOST = 10 };
     mote_model *model = NULL;
     mote_trainer *trainer = NULL;
-    double start = now_seconds(), fastest = INFINITY;
+    double sum = 0;
+    int counted = 0;
     mote_status status = mote_model_create(config, NULL, options->seed, &model, error);
     if (!status) status = mote_trainer_create(model, NULL, options, &trainer, error);
-    for (int i = 0; !status && i < MOST && (i < 2 || now_seconds() - start < 10); i++) {
+    for (int i = 0; !status && sum < 2; i++) {
         mote_step_report report;
         double begin = now_seconds();
         status = mote_trainer_step(trainer, &report, error);
         if (status == MOTE_DIVERGED) status = MOTE_OK; /* its time counts all the same */
-        if (i) fastest = fmin(fastest, now_seconds() - begin); /* the first one also touches new memory */
+        if (i) sum += now_seconds() - begin, counted++; /* the first one also touches new memory */
     }
-    *seconds = isfinite(fastest) ? fmax(fastest, 1e-9) : 1;
+    *seconds = counted ? fmax(sum / counted, 1e-9) : 1;
     mote_trainer_destroy(trainer);
     mote_model_close(model);
     return status;
@@ -169,7 +170,7 @@ mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
         mote_recipe_complete(facts, &prepared->config, &prepared->options, &prepared->reasons, error);
     if (status || !facts->minutes || setup.steps != UNSET_INTEGER) return status;
 
-    /* Shape and batch stay; the steps are what fits the time, less a seventh for evaluations, samples and saves. What
+    /* Shape and batch stay; the steps are what fits the time, less a fifth for evaluations, samples and saves. What
      * depends on the steps (warmup, learning rate) is chosen again. */
     double seconds;
     status = prepare_memory(prepared, error);
@@ -178,7 +179,7 @@ mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
     mote_train_options again = setup_train_options();
     again.batch = prepared->options.batch;
     again.accumulate = prepared->options.accumulate;
-    double steps = floor(0.85 * 60 * facts->minutes / seconds);
+    double steps = floor(0.8 * 60 * facts->minutes / seconds);
     again.steps = steps < 1 ? 1 : steps > 1e12 ? (int64_t)1e12 : (int64_t)steps;
     prepared->options = again;
     char *first = prepared->reasons, *second = NULL;
