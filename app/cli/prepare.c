@@ -111,7 +111,7 @@ mote_status prepare_dataset(struct prepared *prepared, mote_error *error) {
     return MOTE_OK;
 }
 
-/* Seconds of one step: the mean over two seconds, or of the one step that takes longer. A machine's speed comes and goes,
+/* Seconds of one step: the mean over two seconds, or of one step that takes longer. A machine's speed comes and goes,
  * and steps that turn out too many cost more than a few too few: the learning rate would not reach its end. */
 static mote_status measure_step(const mote_config *config, const mote_train_options *options, double *seconds,
                                 mote_error *error) {
