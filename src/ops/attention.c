@@ -6,6 +6,10 @@
  * time. */
 #include "ops/attention.h"
 
+#include <string.h>
+
+#include "ops/ops.h"
+
 enum { QUERIES = 48 }; /* rows of a tile of queries: four tiles of the 12-row micro-kernel */
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
@@ -25,12 +29,13 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "queries, keys, values, states and heads do not fit each other", error);
 }
 
-mote_real *mote_attention_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
+/* The state of one (slot, kv head): keys [state_context / 16][head_dim][16], values [state_context][value width]. */
+static mote_real *state_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
     size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
     return x->value[op->in[3]] + at * (size_t)x->state_context * (size_t)op->as.attention.head_dim;
 }
 
-mote_real *mote_attention_values(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
+static mote_real *state_values(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
     size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
     return x->value[op->in[4]] +
            at * (size_t)x->state_context * (size_t)mote_attention_value_width(op->as.attention.head_dim);
@@ -39,8 +44,8 @@ mote_real *mote_attention_values(const mote_exec *x, const mote_op *op, int slot
 /* Copies the rows of one sequence and kv head to the state. */
 static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
     int n = op->as.attention.head_dim, width = mote_attention_value_width(n);
-    mote_real *keys = mote_attention_keys(x, op, s->slot, kv_head);
-    mote_real *values = mote_attention_values(x, op, s->slot, kv_head);
+    mote_real *keys = state_keys(x, op, s->slot, kv_head);
+    mote_real *values = state_values(x, op, s->slot, kv_head);
     int first = x->private_state ? 0 : s->position;
     for (int r = s->begin; r < s->end; r++) {
         int position = first + r - s->begin;
@@ -94,7 +99,7 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
     size_t q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])),
            y_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->out[0]));
     score(x, mote_value(x, op->in[0], t.begin) + op->as.attention.q_column + t.head * n, q_row, rows,
-          mote_attention_keys(x, op, s->slot, kv_head), k0, k0 + width, n, scores, width);
+          state_keys(x, op, s->slot, kv_head), k0, k0 + width, n, scores, width);
     for (int r = 0; r < rows; r++) {
         int row = t.n_heads > 1 ? t.begin : t.begin + r, head = t.n_heads > 1 ? t.head + r : t.head;
         mote_real *p = scores + (size_t)r * (size_t)width;
@@ -111,7 +116,7 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
         .a = scores,
         .a_row = (size_t)width,
         .a_depth = 1,
-        .b = mote_attention_values(x, op, s->slot, kv_head) + (size_t)k0 * (size_t)value_width,
+        .b = state_values(x, op, s->slot, kv_head) + (size_t)k0 * (size_t)value_width,
         .b_panel = MOTE_PANEL,
         .b_depth = (size_t)value_width,
         .b_padded = true,

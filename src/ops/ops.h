@@ -16,6 +16,22 @@ typedef struct {
     int position; /* of the first row */
 } mote_sequence;
 
+/* Maximal runs of row-wise ops, and ops that need all threads, in order */
+typedef struct {
+    int begin, end; /* ops */
+    bool row_wise;
+} mote_group;
+
+/* The memory plan (plan.c): lives are counted in groups, because the tiles of a group run out of step */
+typedef struct {
+    size_t *value;    /* by tensor: byte offset of an activation in the arena; SIZE_MAX: not in it */
+    size_t *gradient; /* the same for gradients; NULL for inference */
+    size_t bytes;     /* of the arena */
+    mote_group *groups;
+    int n_groups;
+    uint8_t *adds; /* per op: bit i set when the gradient of in[i] is added, not written (a consumer came before) */
+} mote_plan;
+
 /* Everything an op needs to run: the program, where its tensors lie, and the batch. One for a session or trainer. */
 typedef struct mote_exec {
     const mote_program *program;

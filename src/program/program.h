@@ -115,20 +115,4 @@ void mote_program_destroy(mote_program *program);
 
 mote_tensor_id mote_program_find(const mote_program *program, const char *name); /* MOTE_NONE: no such tensor */
 
-/* ---- groups: maximal runs of row-wise ops, and ops that need all threads, in order */
-typedef struct {
-    int begin, end; /* ops */
-    bool row_wise;
-} mote_group;
-
-/* ---- memory plan (ops/plan.c): lives are counted in groups, because the tiles of a group run out of step */
-typedef struct {
-    size_t *value;    /* byte offset of each activation for one token row, times `rows`; SIZE_MAX: not in the arena */
-    size_t *gradient; /* the same for gradients; NULL for inference */
-    size_t bytes;     /* of the arena */
-    mote_group *groups;
-    int n_groups;
-    uint8_t *adds; /* per op: bit i set when the gradient of in[i] is added, not written (a consumer came before) */
-} mote_plan;
-
 #endif
