@@ -72,13 +72,22 @@ MOTE_API mote_status mote_kernels_selftest(char **report, mote_error *error);
 
 typedef struct mote_tokenizer mote_tokenizer;
 
-typedef enum { MOTE_TOKENIZER_BYTE, MOTE_TOKENIZER_CHAR, MOTE_TOKENIZER_WORD, MOTE_TOKENIZER_BPE } mote_tokenizer_kind;
+/* The first four can be trained; the others come from files of others. */
+typedef enum {
+    MOTE_TOKENIZER_BYTE,
+    MOTE_TOKENIZER_CHAR,
+    MOTE_TOKENIZER_WORD,
+    MOTE_TOKENIZER_BPE,
+    MOTE_TOKENIZER_SENTENCEPIECE, /* pairs joined by the score of the whole, bytes as fallback (llama, llama2.c) */
+    MOTE_TOKENIZER_UNIGRAM,       /* the likeliest split (Kudo 2018) */
+    MOTE_TOKENIZER_WORDPIECE      /* the longest match from the left (BERT) */
+} mote_tokenizer_kind;
 
 /* Trains on a sample of UTF-8 text. vocab_limit bounds word and bpe vocabularies, special tokens included. */
 MOTE_API mote_status mote_tokenizer_train(mote_tokenizer_kind kind, int vocab_limit, const char *text, size_t bytes,
                                           mote_tokenizer **tokenizer, mote_error *error);
 MOTE_API void mote_tokenizer_destroy(mote_tokenizer *tokenizer);
-MOTE_API const char *mote_tokenizer_name(const mote_tokenizer *tokenizer); /* "byte", "char", "word", "bpe" */
+MOTE_API const char *mote_tokenizer_name(const mote_tokenizer *tokenizer); /* "byte", "char", "word", "bpe", ... */
 MOTE_API int mote_tokenizer_vocab(const mote_tokenizer *tokenizer);
 MOTE_API int32_t mote_tokenizer_end(const mote_tokenizer *tokenizer); /* the token between documents, or -1 */
 MOTE_API int32_t mote_tokenizer_unknown(const mote_tokenizer *tokenizer); /* for what the vocabulary lacks, or -1 */
@@ -139,7 +148,21 @@ MOTE_API uint64_t mote_dataset_unknown(const mote_dataset *dataset, mote_split s
 
 typedef struct mote_model mote_model;
 
-typedef enum { MOTE_FAMILY_LLAMA, MOTE_FAMILY_GPT2 } mote_family;
+typedef enum {
+    MOTE_FAMILY_LLAMA,
+    MOTE_FAMILY_GPT2,
+    MOTE_FAMILY_QWEN2,
+    MOTE_FAMILY_QWEN3,
+    MOTE_FAMILY_GEMMA3, /* text only */
+    MOTE_FAMILY_SMOLLM3
+} mote_family;
+/* How rotary frequencies are stretched for contexts beyond those a model was trained on. */
+typedef enum {
+    MOTE_ROPE_PLAIN,
+    MOTE_ROPE_LINEAR, /* positions / factor */
+    MOTE_ROPE_LLAMA3, /* low frequencies / factor, with a smooth step between (Llama 3.1) */
+    MOTE_ROPE_YARN    /* Peng et al. 2023 */
+} mote_rope_scaling;
 typedef enum { MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16, MOTE_N_TYPES } mote_type;
 
 /* The shape of a model: all that is needed to build its program. It is read whole, unlike options. */
@@ -154,6 +177,16 @@ typedef struct {
     bool bias;                                        /* biases: gpt2 everywhere, llama on q, k, v */
     bool qk_norm;                                     /* llama: RMSNorm on each head of q and k */
     float norm_epsilon, rope_base;
+    /* What only some families have; 0: as the family has it, or not at all. */
+    int full_attention_period; /* with a window: each layer of this period looks at the whole context (gemma3: 6) */
+    int no_rope_period;        /* each layer of this period has no rotary positions (smollm3: 4) */
+    float rope_base_window;    /* rotary base of the layers with a window (gemma3: 10000) */
+    float query_scale;         /* attention's scores are multiplied by it; 0: 1 / sqrt(head_dim) */
+    mote_rope_scaling rope_scaling;
+    float rope_factor;            /* context length over that of training */
+    int rope_original_context;    /* llama3, yarn: context of training */
+    float rope_low, rope_high;    /* llama3: low and high frequency factor; yarn: beta_slow and beta_fast */
+    float rope_attention_factor;  /* yarn: 0: 0.1 ln(factor) + 1 */
 } mote_config;
 
 /* Defaults of a family for a width: what is left 0 or negative is filled in. Fails where values contradict. */

@@ -101,7 +101,7 @@ mote_status mote_tokenizer_copy(const mote_tokenizer *tokenizer, mote_tokenizer 
 }
 
 const char *mote_tokenizer_name(const mote_tokenizer *tokenizer) {
-    static const char *const names[] = {"byte", "char", "word", "bpe"};
+    static const char *const names[] = {"byte", "char", "word", "bpe", "sentencepiece", "unigram", "wordpiece"};
     return names[tokenizer->kind];
 }
 
