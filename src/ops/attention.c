@@ -128,8 +128,39 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
 
 static int tiles_of(const mote_sequence *s) { return (s->end - s->begin + QUERIES - 1) / QUERIES; }
 
+/* Few rows: each thread has its heads of keys and the queries that go with them, from storing to the sums, so that the
+ * threads need not meet in between. */
+static void forward_few(const mote_exec *x, const mote_op *op, mote_worker *w) {
+    const mote_share *share = &x->shares[op - x->program->ops];
+    int group = op->as.attention.heads / op->as.attention.kv_heads, most = group < QUERIES ? group : QUERIES;
+    int first = mote_share_begin(share, w->thread, w->threads),
+        end = mote_share_begin(share, w->thread + 1, w->threads);
+    for (int i = 0; i < x->n_sequences; i++) {
+        const mote_sequence *s = &x->sequence[i];
+        for (int kv_head = first; kv_head < end; kv_head++) {
+            store(x, op, s, kv_head);
+            if (s->end - s->begin == 1) {
+                for (int h = 0; h < group; h += most) {
+                    queries t = {s->begin, s->end, kv_head * group + h, group - h < most ? group - h : most};
+                    attend(x, op, s, t, x->scratch[w->thread]);
+                }
+                continue;
+            }
+            for (int h = kv_head * group; h < (kv_head + 1) * group; h++)
+                for (int begin = s->begin; begin < s->end; begin += QUERIES)
+                    attend(x, op, s, (queries){begin, begin + QUERIES < s->end ? begin + QUERIES : s->end, h, 1},
+                           x->scratch[w->thread]);
+        }
+    }
+    mote_phase_end(x, w);
+}
+
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w) {
     (void)slice;
+    if (w->few && x->shares[op - x->program->ops].units) {
+        forward_few(x, op, w);
+        return;
+    }
     int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, tiles = 0;
     for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;)
         store(x, op, &x->sequence[part / kv_heads], part % kv_heads);

@@ -25,49 +25,41 @@ static mote_slice whole(const mote_exec *x, const mote_op *op, int begin, int en
     return s;
 }
 
-/* Few rows: the threads split columns where the op can, else thread 0 works alone. */
-static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker *w, int threads) {
+/* Few rows: each thread its columns of each op, or thread 0 all of them (columns.c). */
+static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker *w) {
     for (int i = g->begin; i < g->end; i++) {
         const mote_op *op = &x->program->ops[i];
-        const mote_op_info *info = mote_op_get(op->kind);
+        const mote_share *share = &x->shares[i];
         mote_slice s = whole(x, op, 0, x->n_rows);
-        bool split = info->splits_columns && s.column_end >= 2 * MOTE_PANEL;
-        if (split) {
-            int panels = (s.column_end + MOTE_PANEL - 1) / MOTE_PANEL, cols = s.column_end;
-            s.column_begin = (int)((int64_t)panels * w->thread / threads) * MOTE_PANEL;
-            s.column_end = (int)((int64_t)panels * (w->thread + 1) / threads) * MOTE_PANEL;
-            if (s.column_end > cols) s.column_end = cols;
-            if (s.column_begin < s.column_end) info->forward(x, op, &s, w);
-            mote_lap(x, w, i, MOTE_PASS_FORWARD);
-        } else if (w->thread == 0) {
-            info->forward(x, op, &s, w);
-            mote_lap(x, w, i, MOTE_PASS_FORWARD);
+        if (share->meet) mote_barrier(x, w);
+        if (share->units) {
+            int end = mote_share_begin(share, w->thread + 1, w->threads) * share->unit;
+            s.column_begin = mote_share_begin(share, w->thread, w->threads) * share->unit;
+            if (end < s.column_end) s.column_end = end;
+        } else if (w->thread > 0) {
+            continue;
         }
-        bool next_split = i + 1 < g->end && mote_op_get(x->program->ops[i + 1].kind)->splits_columns;
-        if ((split || next_split) && i + 1 < g->end) mote_barrier(x, w);
+        if (s.column_begin < s.column_end) mote_op_get(op->kind)->forward(x, op, &s, w);
+        mote_lap(x, w, i, MOTE_PASS_FORWARD);
     }
 }
 
-static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w, int threads) {
-    int rows = tile_rows(x, threads), tiles = (x->n_rows + rows - 1) / rows;
-    if (threads > 1 && tiles < threads) {
-        forward_columns(x, g, w, threads);
-    } else {
-        for (int tile; (tile = mote_part(x, w, tiles)) >= 0;) {
-            int begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
-            for (int i = g->begin; i < g->end; i++) {
-                const mote_op *op = &x->program->ops[i];
-                mote_slice s = whole(x, op, begin, end);
-                mote_op_get(op->kind)->forward(x, op, &s, w);
-                mote_lap(x, w, i, MOTE_PASS_FORWARD);
-            }
+static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
+    int rows = tile_rows(x, w->threads), tiles = (x->n_rows + rows - 1) / rows;
+    for (int tile; (tile = mote_part(x, w, tiles)) >= 0;) {
+        int begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+        for (int i = g->begin; i < g->end; i++) {
+            const mote_op *op = &x->program->ops[i];
+            mote_slice s = whole(x, op, begin, end);
+            mote_op_get(op->kind)->forward(x, op, &s, w);
+            mote_lap(x, w, i, MOTE_PASS_FORWARD);
         }
     }
     mote_phase_end(x, w);
 }
 
-static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w, int threads) {
-    int rows = tile_rows(x, threads), tiles = (x->n_rows + rows - 1) / rows, parts = 0;
+static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
+    int rows = tile_rows(x, w->threads), tiles = (x->n_rows + rows - 1) / rows, parts = 0;
     for (int tile; (tile = mote_part(x, w, tiles)) >= 0;) {
         int begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
         for (int i = g->end - 1; i >= g->begin; i--) {
@@ -103,6 +95,7 @@ static void run_collective(const mote_exec *x, const mote_group *g, mote_worker 
     const mote_op_info *info = mote_op_get(op->kind);
     w->op = g->begin;
     w->pass = pass;
+    if (w->few && x->shares[g->begin].meet) mote_barrier(x, w);
     if (pass == MOTE_PASS_FORWARD) info->forward(x, op, NULL, w);
     else info->backward(x, op, x->plan.adds[g->begin], NULL, w);
     mote_lap(x, w, g->begin, pass);
@@ -110,34 +103,37 @@ static void run_collective(const mote_exec *x, const mote_group *g, mote_worker 
     w->pass = MOTE_PASS_FORWARD;
 }
 
-static mote_worker start(const mote_exec *x, int thread) {
+static mote_worker start(const mote_exec *x, int thread, int threads) {
     if (x->timing) x->timing->mark[8 * thread] = mote_ticks();
-    return (mote_worker){thread, 0, x->program->n_ops, MOTE_PASS_FORWARD};
+    return (mote_worker){.thread = thread, .threads = threads, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD};
 }
 
 static void forward_task(void *context, int thread, int threads) {
     const mote_exec *x = context;
-    mote_worker w = start(x, thread);
+    mote_worker w = start(x, thread, threads);
+    w.few = threads > 1 && x->n_rows <= tile_rows(x, threads) * (threads - 1);
     for (int i = 0; i < x->plan.n_groups; i++) {
         const mote_group *g = &x->plan.groups[i];
-        if (g->row_wise) forward_rows(x, g, &w, threads);
-        else run_collective(x, g, &w, MOTE_PASS_FORWARD);
+        if (!g->row_wise) run_collective(x, g, &w, MOTE_PASS_FORWARD);
+        else if (w.few) forward_columns(x, g, &w);
+        else forward_rows(x, g, &w);
     }
 }
 
 static void backward_task(void *context, int thread, int threads) {
     const mote_exec *x = context;
-    mote_worker w = start(x, thread);
+    mote_worker w = start(x, thread, threads);
     for (int i = x->plan.n_groups - 1; i >= 0; i--) {
         const mote_group *g = &x->plan.groups[i];
-        if (g->row_wise) backward_rows(x, g, &w, threads);
+        if (g->row_wise) backward_rows(x, g, &w);
         else run_collective(x, g, &w, MOTE_PASS_BACKWARD);
     }
 }
 
 static void run(mote_exec *x, mote_task task) {
     for (int i = 0; i < x->n_phases; i++) atomic_store_explicit(&x->next[i], 0, memory_order_relaxed);
-    mote_pool_run(x->pool, task, x);
+    if (x->alone) task(x, 0, 1);
+    else mote_pool_run(x->pool, task, x);
 }
 
 void mote_exec_forward(mote_exec *x) { run(x, forward_task); }
@@ -386,13 +382,16 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     x->rope = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->rope);
     x->scratch = mote_allocate_zero((size_t)threads, sizeof *x->scratch);
     x->next = mote_allocate_zero((size_t)x->n_phases, sizeof *x->next);
+    x->shares = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->shares);
     x->arena = mote_allocate_zero(1, l.at + 64);
-    if (!x->value || !x->gradient || !x->strips || !x->rope || !x->scratch || !x->next || !x->arena) {
+    if (!x->value || !x->gradient || !x->strips || !x->rope || !x->scratch || !x->next || !x->shares || !x->arena) {
         status = mote_fail_memory(error, "running this model", l.at);
         goto failed;
     }
     l = (layout){.base = x->arena};
     lay(x, &l, options, threads);
+    status = mote_share_columns(program, threads, x->shares, error);
+    if (status != MOTE_OK) goto failed;
     *out = x;
     return MOTE_OK;
 failed:
@@ -409,6 +408,7 @@ void mote_exec_destroy(mote_exec *x) {
     mote_release((void *)x->rope);
     mote_release(x->scratch);
     mote_release(x->next);
+    mote_release(x->shares);
     mote_release(x->arena);
     mote_release(x);
 }

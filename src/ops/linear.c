@@ -134,7 +134,7 @@ static void example(mote_builder *b, int n) {
 }
 
 const mote_op_info mote_op_linear = {
-    .name = "linear", .row_wise = true, .splits_columns = true, .backward_in = 1, .can_add = 1 | 8, .check = check,
+    .name = "linear", .row_wise = true, .backward_in = 1, .can_add = 1 | 8, .check = check,
     .forward = forward, .backward = backward, .weight_parts = weight_parts, .backward_weights = backward_weights,
     .cost = cost, .n_examples = 3, .example = example,
 };

@@ -18,12 +18,13 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
     (void)w;
-    int n = op->as.norm.group, groups = mote_cols(x, op->in[0]) / n;
+    int n = op->as.norm.group, first = s->column_begin / n, end = s->column_end / n;
     const mote_real *gain = mote_vector(x, op->in[1]), *bias = mote_vector(x, op->in[2]);
     for (int r = s->row_begin; r < s->row_end; r++) {
-        const mote_real *in = mote_value(x, op->in[0], r);
-        mote_real *y = mote_value(x, op->out[0], r), *statistics = mote_value(x, op->out[1], r);
-        for (int g = 0; g < groups; g++, in += n, y += n, statistics += 2) {
+        const mote_real *in = mote_value(x, op->in[0], r) + s->column_begin;
+        mote_real *y = mote_value(x, op->out[0], r) + s->column_begin;
+        mote_real *statistics = mote_value(x, op->out[1], r) + 2 * first;
+        for (int g = first; g < end; g++, in += n, y += n, statistics += 2) {
             if (op->as.norm.center) {
                 x->kernels->layer_norm(in, gain, bias, n, op->as.norm.epsilon, y, statistics);
             } else {

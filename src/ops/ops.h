@@ -32,6 +32,13 @@ typedef struct {
     uint8_t *adds; /* per op: bit i set when the gradient of in[i] is added, not written (a consumer came before) */
 } mote_plan;
 
+/* How threads share an op of few rows (columns.c): each a run of `units` equal units of columns of out[0] (of
+ * attention: heads of keys), or thread 0 all of it (0). */
+typedef struct {
+    int units, unit;
+    bool meet; /* before it */
+} mote_share;
+
 /* Everything an op needs to run: the program, where its tensors lie, and the batch. One for a session or trainer. */
 typedef struct mote_exec {
     const mote_program *program;
@@ -72,11 +79,14 @@ typedef struct mote_exec {
     atomic_int *next;    /* shared counters, one a phase */
     void *arena;         /* all of the memory above lies here */
     int n_phases;
+    mote_share *shares;  /* by op */
+    bool alone;          /* the calling thread does all by itself, whatever the pool has */
     mote_timing *timing; /* NULL: nothing is timed */
 } mote_exec;
 
 typedef struct {
-    int thread, phase;
+    int thread, threads, phase;
+    bool few;       /* the batch has so few rows that columns are shared: x->shares */
     int op;         /* for timing: the collective op that runs; the number of ops: between ops */
     mote_pass pass; /* and what it does */
 } mote_worker;
@@ -94,7 +104,7 @@ static inline int mote_part(const mote_exec *x, const mote_worker *w, int n) {
 /* All threads meet; what was written before is seen by all after. */
 static inline void mote_barrier(const mote_exec *x, const mote_worker *w) {
     if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, w->op, w->pass, 0);
-    mote_pool_barrier(x->pool);
+    if (!x->alone) mote_pool_barrier(x->pool);
     if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, w->op, MOTE_PASS_WAITING, 0);
 }
 static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
@@ -102,7 +112,7 @@ static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
     mote_barrier(x, w);
 }
 
-/* What a row-wise op is asked to do. Columns are those of out[0], for ops that split them; else the whole width. */
+/* What a row-wise op is asked to do. Columns of out[0]: all, except forward of ops that columns.c shares out. */
 typedef struct {
     int row_begin, row_end, column_begin, column_end;
 } mote_slice;
@@ -115,7 +125,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    bool row_wise, splits_columns; /* splits_columns: with few rows the threads share out the columns of out[0] */
+    bool row_wise;
     uint8_t backward_in, backward_out; /* values of inputs, outputs (bit i) that backward reads */
     uint8_t can_add;                   /* inputs to whose gradient backward can add */
     mote_status (*check)(const mote_program *program, const mote_op *op, mote_error *error);
@@ -167,6 +177,13 @@ mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool 
                            mote_error *error);
 bool mote_is_activation(const mote_program *program, mote_tensor_id id); /* role ACTIVATION or INPUT */
 bool mote_is_weight(const mote_program *program, mote_tensor_id id, int rows, int cols); /* rows or cols -1: any */
+
+/* ---- few rows (ops/columns.c) */
+mote_status mote_share_columns(const mote_program *program, int threads, mote_share *shares, mote_error *error);
+/* The first unit of a thread; that of thread + 1 is where its run ends. */
+static inline int mote_share_begin(const mote_share *share, int thread, int threads) {
+    return (int)((int64_t)share->units * thread / threads);
+}
 
 /* ---- planning and executing (ops/plan.c, ops/execute.c) */
 mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan,

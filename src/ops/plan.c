@@ -73,6 +73,10 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
             }
         }
     }
+    /* Few rows: a thread may begin with attention while another still works on the group before it (columns.c). */
+    for (int id = 0; id < n && !training; id++)
+        if (life[id].end >= 0 && life[id].end + 1 < plan->n_groups && !plan->groups[life[id].end + 1].row_wise)
+            life[id].end++;
     for (int id = 0; id < n; id++) { /* what is given from outside, or is a result, lives from end to end */
         bool input = program->tensors[id].role == MOTE_ROLE_INPUT, result = !life[id].readers && life[n + id].end >= 0;
         if (!input && !result) continue;

@@ -11,24 +11,27 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "the width must be whole heads of an even size", error);
 }
 
-static void rotate(const mote_exec *x, const mote_op *op, const mote_real *in, mote_real *out, int row, bool backward,
-                   bool add) {
-    int n = op->as.rope.head_dim, cols = mote_cols(x, op->in[0]);
+/* Columns [begin, end) of a row: whole heads. */
+static void rotate(const mote_exec *x, const mote_op *op, const mote_real *in, mote_real *out, int row, int begin,
+                   int end, bool backward, bool add) {
+    int n = op->as.rope.head_dim;
     const mote_real *cosine_sine = x->rope[op - x->program->ops] + (size_t)x->position[row] * (size_t)n;
-    for (int i = 0; i < cols; i += n)
+    for (int i = begin; i < end; i += n)
         x->kernels->rope(in + i, cosine_sine, n, op->as.rope.halves, backward, add, out + i);
 }
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
     (void)w;
     for (int r = s->row_begin; r < s->row_end; r++)
-        rotate(x, op, mote_value(x, op->in[0], r), mote_value(x, op->out[0], r), r, false, false);
+        rotate(x, op, mote_value(x, op->in[0], r), mote_value(x, op->out[0], r), r, s->column_begin,
+               s->column_end, false, false);
 }
 
 static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *s, mote_worker *w) {
     (void)w;
     for (int r = s->row_begin; r < s->row_end; r++)
-        rotate(x, op, mote_gradient(x, op->out[0], r), mote_gradient(x, op->in[0], r), r, true, adds & 1);
+        rotate(x, op, mote_gradient(x, op->out[0], r), mote_gradient(x, op->in[0], r), r, 0,
+               mote_cols(x, op->in[0]), true, adds & 1);
 }
 
 static mote_cost cost(const mote_program *p, const mote_op *op, int position) {

@@ -9,12 +9,15 @@
 #include <string.h>
 
 #include "ops/ops.h"
+#include "run/pace.h"
 
 enum { MOST_SEQUENCES = 65536, MOST_BATCH_TOKENS = 1048576, DEFAULT_BATCH_TOKENS = 256, LEAST_BATCH_TOKENS = 32 };
 
-/* A token of a model with less than this many bytes of weights takes about 0.2 ms on one core, of which meeting
- * at the barriers of each layer would be a large part: one thread is faster. */
-static const uint64_t single_thread_bytes = 4u << 20;
+/* A token of a model with less than this many bytes of weights takes a few microseconds: less than its threads take to
+ * meet. */
+static const uint64_t single_thread_bytes = 128u << 10;
+/* Runs of so few tokens find out for themselves how many threads serve them best. */
+enum { PACED_TOKENS = 8 };
 /* The default batch shrinks for large vocabularies so that its logits stay below this. */
 static const size_t most_default_logits_bytes = 16u << 20;
 
@@ -30,6 +33,8 @@ struct mote_session {
     mote_sequence *parts;     /* of a batch */
     int32_t *wanted;          /* rows */
     size_t bytes;
+    bool choosing;            /* the number of threads was left open */
+    mote_pace pace;
 };
 
 static pthread_mutex_t pack_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -112,6 +117,7 @@ static mote_status settle(const mote_program *program, const mote_session_option
         .max_wanted = s->batch_tokens,
     };
     *threads = o.threads ? o.threads : choose_threads(program);
+    s->choosing = !o.threads && *threads > 1;
     return MOTE_OK;
 }
 
@@ -253,7 +259,11 @@ mote_status mote_session_run(mote_session *s, const mote_batch *b, mote_error *e
     x->wanted = s->wanted;
     x->n_wanted = n_wanted;
     x->target = NULL;
+    bool paced = s->choosing && b->n_tokens <= PACED_TOKENS;
+    double begin = paced ? mote_seconds() : 0;
+    x->alone = paced && s->pace.alone;
     mote_exec_forward(x);
+    if (paced) mote_pace_add(&s->pace, b->n_tokens, b->position[0], mote_seconds() - begin);
     for (int i = 0; i < n_parts; i++)
         s->held[s->parts[i].slot] = s->parts[i].position + s->parts[i].end - s->parts[i].begin;
     s->n_logits = n_wanted;
