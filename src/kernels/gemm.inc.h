@@ -251,12 +251,12 @@ static void gemm_few(const mote_gemm *g, mote_type type) {
 }
 
 static void gemm(const mote_gemm *g, mote_type type) {
-    block at = {.g = g, .type = type, .start = g->start, .start_row = g->start_row};
     if (g->rows <= 0 || g->columns <= 0) return;
     if (g->rows <= FEW_ROWS && !(g->start && g->bias) && (g->b_padded || g->columns % MOTE_PANEL == 0)) {
         gemm_few(g, type);
         return;
     }
+    block at = {.g = g, .type = type, .start = g->start, .start_row = g->start_row};
     if (g->bias && !g->start) {
         at.start = g->bias;
         at.start_row = 0;

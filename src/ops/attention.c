@@ -52,8 +52,9 @@ static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s,
         const mote_real *k = mote_value(x, op->in[1], r) + op->as.attention.k_column + kv_head * n;
         const mote_real *v = mote_value(x, op->in[2], r) + op->as.attention.v_column + kv_head * n;
         mote_real *panel = keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL + position % MOTE_PANEL;
+        mote_real *value = values + (size_t)position * (size_t)width;
         for (int i = 0; i < n; i++) panel[i * MOTE_PANEL] = k[i];
-        memcpy(values + (size_t)position * (size_t)width, v, (size_t)n * sizeof *v);
+        for (int i = 0; i < n; i++) value[i] = v[i];
     }
 }
 
@@ -104,10 +105,10 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
         int row = t.n_heads > 1 ? t.begin : t.begin + r, head = t.n_heads > 1 ? t.head + r : t.head;
         mote_real *p = scores + (size_t)r * (size_t)width;
         int low = first_key(op, first + row) - k0, high = first + row + 1 - k0;
-        memset(p, 0, (size_t)low * sizeof *p);
+        if (low) memset(p, 0, (size_t)low * sizeof *p);
         x->kernels->softmax(p + low, high - low, op->as.attention.scale,
                             x->training ? mote_value(x, op->out[1], row) + head : NULL);
-        memset(p + high, 0, (size_t)(k1 - k0 - high) * sizeof *p);
+        if (high < k1 - k0) memset(p + high, 0, (size_t)(k1 - k0 - high) * sizeof *p);
     }
     mote_gemm g = {
         .rows = rows,

@@ -20,9 +20,8 @@ static int tile_rows(const mote_exec *x, int threads) {
     return rows < 12 ? 12 : rows > MOST_TILE ? MOST_TILE : rows;
 }
 
-static mote_slice whole(const mote_exec *x, const mote_op *op, int begin, int end) {
-    mote_slice s = {begin, end, 0, op->out[0] == MOTE_NONE ? 0 : mote_cols(x, op->out[0])};
-    return s;
+static inline mote_slice whole(const mote_exec *x, int i, int begin, int end) {
+    return (mote_slice){begin, end, 0, x->calls[i].cols};
 }
 
 /* Few rows: each thread its columns of each op, or thread 0 all of them (columns.c). */
@@ -30,7 +29,7 @@ static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker
     for (int i = g->begin; i < g->end; i++) {
         const mote_op *op = &x->program->ops[i];
         const mote_share *share = &x->shares[i];
-        mote_slice s = whole(x, op, 0, x->n_rows);
+        mote_slice s = whole(x, i, 0, x->n_rows);
         if (share->meet) mote_barrier(x, w);
         if (share->units) {
             int end = mote_share_begin(share, w->thread + 1, w->threads) * share->unit;
@@ -39,19 +38,18 @@ static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker
         } else if (w->thread > 0) {
             continue;
         }
-        if (s.column_begin < s.column_end) mote_op_get(op->kind)->forward(x, op, &s, w);
+        if (s.column_begin < s.column_end) x->calls[i].forward(x, op, &s, w);
         mote_lap(x, w, i, MOTE_PASS_FORWARD);
     }
 }
 
 static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
-    int rows = tile_rows(x, w->threads), tiles = (x->n_rows + rows - 1) / rows;
-    for (int tile; (tile = mote_part(x, w, tiles)) >= 0;) {
-        int begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+    for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
+        int rows = w->tile_rows, begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
         for (int i = g->begin; i < g->end; i++) {
             const mote_op *op = &x->program->ops[i];
-            mote_slice s = whole(x, op, begin, end);
-            mote_op_get(op->kind)->forward(x, op, &s, w);
+            mote_slice s = whole(x, i, begin, end);
+            x->calls[i].forward(x, op, &s, w);
             mote_lap(x, w, i, MOTE_PASS_FORWARD);
         }
     }
@@ -59,12 +57,12 @@ static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w
 }
 
 static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
-    int rows = tile_rows(x, w->threads), tiles = (x->n_rows + rows - 1) / rows, parts = 0;
-    for (int tile; (tile = mote_part(x, w, tiles)) >= 0;) {
-        int begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+    int parts = 0;
+    for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
+        int rows = w->tile_rows, begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
         for (int i = g->end - 1; i >= g->begin; i--) {
             const mote_op *op = &x->program->ops[i];
-            mote_slice s = whole(x, op, begin, end);
+            mote_slice s = whole(x, i, begin, end);
             mote_op_get(op->kind)->backward(x, op, x->plan.adds[i], &s, w);
             mote_lap(x, w, i, MOTE_PASS_BACKWARD);
         }
@@ -105,13 +103,15 @@ static void run_collective(const mote_exec *x, const mote_group *g, mote_worker 
 
 static mote_worker start(const mote_exec *x, int thread, int threads) {
     if (x->timing) x->timing->mark[8 * thread] = mote_ticks();
-    return (mote_worker){.thread = thread, .threads = threads, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD};
+    int rows = tile_rows(x, threads);
+    return (mote_worker){.thread = thread, .threads = threads, .tile_rows = rows,
+                         .tiles = (x->n_rows + rows - 1) / rows, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD};
 }
 
 static void forward_task(void *context, int thread, int threads) {
     const mote_exec *x = context;
     mote_worker w = start(x, thread, threads);
-    w.few = threads > 1 && x->n_rows <= tile_rows(x, threads) * (threads - 1);
+    w.few = w.tiles < threads;
     for (int i = 0; i < x->plan.n_groups; i++) {
         const mote_group *g = &x->plan.groups[i];
         if (!g->row_wise) run_collective(x, g, &w, MOTE_PASS_FORWARD);
@@ -131,9 +131,12 @@ static void backward_task(void *context, int thread, int threads) {
 }
 
 static void run(mote_exec *x, mote_task task) {
+    if (x->alone || mote_pool_threads(x->pool) == 1) {
+        task(x, 0, 1);
+        return;
+    }
     for (int i = 0; i < x->n_phases; i++) atomic_store_explicit(&x->next[i], 0, memory_order_relaxed);
-    if (x->alone) task(x, 0, 1);
-    else mote_pool_run(x->pool, task, x);
+    mote_pool_run(x->pool, task, x);
 }
 
 void mote_exec_forward(mote_exec *x) { run(x, forward_task); }
@@ -383,13 +386,20 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     x->scratch = mote_allocate_zero((size_t)threads, sizeof *x->scratch);
     x->next = mote_allocate_zero((size_t)x->n_phases, sizeof *x->next);
     x->shares = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->shares);
+    x->calls = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->calls);
     x->arena = mote_allocate_zero(1, l.at + 64);
-    if (!x->value || !x->gradient || !x->strips || !x->rope || !x->scratch || !x->next || !x->shares || !x->arena) {
+    if (!x->value || !x->gradient || !x->strips || !x->rope || !x->scratch || !x->next || !x->shares || !x->calls ||
+        !x->arena) {
         status = mote_fail_memory(error, "running this model", l.at);
         goto failed;
     }
     l = (layout){.base = x->arena};
     lay(x, &l, options, threads);
+    for (int i = 0; i < program->n_ops; i++) {
+        mote_tensor_id y = program->ops[i].out[0];
+        x->calls[i] = (mote_call){mote_op_get(program->ops[i].kind)->forward,
+                                  y == MOTE_NONE ? 0 : program->tensors[y].cols};
+    }
     status = mote_share_columns(program, threads, x->shares, error);
     if (status != MOTE_OK) goto failed;
     *out = x;
@@ -409,6 +419,7 @@ void mote_exec_destroy(mote_exec *x) {
     mote_release(x->scratch);
     mote_release(x->next);
     mote_release(x->shares);
+    mote_release(x->calls);
     mote_release(x->arena);
     mote_release(x);
 }

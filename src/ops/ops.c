@@ -3,13 +3,12 @@
 
 #include <string.h>
 
-static const mote_op_info *const table[MOTE_N_OPS] = {
+const mote_op_info *const mote_op_table[MOTE_N_OPS] = {
 #define X(upper, lower) [MOTE_OP_##upper] = &mote_op_##lower,
     MOTE_OP_LIST(X)
 #undef X
 };
 
-const mote_op_info *mote_op_get(mote_op_kind kind) { return table[kind]; }
 
 static const char *tensor_name(const mote_program *program, mote_tensor_id id) {
     return id >= 0 && id < program->n_tensors ? program->tensors[id].name : "nothing";
@@ -18,7 +17,7 @@ static const char *tensor_name(const mote_program *program, mote_tensor_id id) {
 mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what,
                            mote_error *error) {
     if (condition) return MOTE_OK;
-    return mote_fail(error, MOTE_USAGE, "op '%s' that writes '%s': %s", table[op->kind]->name,
+    return mote_fail(error, MOTE_USAGE, "op '%s' that writes '%s': %s", mote_op_table[op->kind]->name,
                      tensor_name(program, op->out[0]), what);
 }
 
@@ -73,7 +72,7 @@ mote_status mote_program_check(const mote_program *program, mote_error *error) {
             break;
         }
         status = check_order(program, op, written, error);
-        if (status == MOTE_OK) status = table[op->kind]->check(program, op, error);
+        if (status == MOTE_OK) status = mote_op_table[op->kind]->check(program, op, error);
     }
     mote_release(written);
     return status;
@@ -82,7 +81,7 @@ mote_status mote_program_check(const mote_program *program, mote_error *error) {
 mote_cost mote_program_cost(const mote_program *program, int position) {
     mote_cost sum = {0};
     for (int i = 0; i < program->n_ops; i++) {
-        mote_cost cost = table[program->ops[i].kind]->cost(program, &program->ops[i], position);
+        mote_cost cost = mote_op_table[program->ops[i].kind]->cost(program, &program->ops[i], position);
         sum.flops += cost.flops;
         sum.weight_bytes += cost.weight_bytes;
         sum.state_bytes += cost.state_bytes;

@@ -80,12 +80,15 @@ typedef struct mote_exec {
     void *arena;         /* all of the memory above lies here */
     int n_phases;
     mote_share *shares;  /* by op */
+    struct mote_call *calls; /* by op */
     bool alone;          /* the calling thread does all by itself, whatever the pool has */
     mote_timing *timing; /* NULL: nothing is timed */
 } mote_exec;
 
 typedef struct {
     int thread, threads, phase;
+    int part;       /* the next of the present phase, where there is one thread */
+    int tile_rows, tiles; /* row-wise groups are done in tiles of so many rows */
     bool few;       /* the batch has so few rows that columns are shared: x->shares */
     int op;         /* for timing: the collective op that runs; the number of ops: between ops */
     mote_pass pass; /* and what it does */
@@ -97,18 +100,19 @@ static inline void mote_lap(const mote_exec *x, const mote_worker *w, int op, mo
 }
 
 /* Hands out the parts of the present phase: 0, 1, 2, ... until `n` (then -1). */
-static inline int mote_part(const mote_exec *x, const mote_worker *w, int n) {
-    int part = mote_take(&x->next[w->phase]);
+static inline int mote_part(const mote_exec *x, mote_worker *w, int n) {
+    int part = w->threads == 1 ? w->part++ : mote_take(&x->next[w->phase]);
     return part < n ? part : -1;
 }
 /* All threads meet; what was written before is seen by all after. */
 static inline void mote_barrier(const mote_exec *x, const mote_worker *w) {
     if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, w->op, w->pass, 0);
-    if (!x->alone) mote_pool_barrier(x->pool);
+    if (w->threads > 1) mote_pool_barrier(x->pool);
     if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, w->op, MOTE_PASS_WAITING, 0);
 }
 static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
     w->phase++;
+    w->part = 0;
     mote_barrier(x, w);
 }
 
@@ -142,7 +146,15 @@ typedef struct {
     void (*example)(mote_builder *b, int example);
 } mote_op_info;
 
-const mote_op_info *mote_op_get(mote_op_kind kind);
+/* What a thread that walks forward needs of an op, side by side: decoding streams all weights through the caches, so
+ * whatever describes an op comes from L2 at best, and what hangs on pointers comes late. */
+typedef struct mote_call {
+    void (*forward)(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w);
+    int cols; /* of out[0]; 0: there is none */
+} mote_call;
+
+extern const mote_op_info *const mote_op_table[MOTE_N_OPS];
+static inline const mote_op_info *mote_op_get(mote_op_kind kind) { return mote_op_table[kind]; }
 mote_status mote_program_check(const mote_program *program,
                                mote_error *error); /* every op's check, single assignment, order */
 mote_cost mote_program_cost(const mote_program *program, int position);
@@ -169,6 +181,7 @@ static inline const mote_real *mote_vector(const mote_exec *x, mote_tensor_id id
 /* Bytes of the panels of the first n (a multiple of MOTE_PANEL, or all) outputs of a packed weight; f32 is mote_real.
  */
 static inline size_t mote_packed_bytes(mote_type type, int n, int depth) {
+    if (n == 0) return 0;
     size_t value = type == MOTE_TYPE_F32 ? sizeof(mote_real) : (size_t)mote_type_get(type)->block_bytes;
     return mote_packed_values(n, depth) * value;
 }
