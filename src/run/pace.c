@@ -3,7 +3,7 @@
  * the time. A run of all threads that stalls, because another process has a core, ends its window at once. */
 #include "run/pace.h"
 
-enum { WINDOW = 8, WAKING = 2, LEAST_WAIT = 8, STALL_WAIT = 64, STALL = 8, MOST_STALLS = 6 };
+enum { WINDOW = 8, WAKING = 2, LEAST_WAIT = 8, STALL_WAIT = 16, STALL = 8, MOST_STALLS = 8 };
 /* WAKING: runs that wake the threads, not counted, in which a stall must be longer than this */
 static const double waking_seconds = 200e-6;
 
@@ -34,7 +34,7 @@ void mote_pace_add(mote_pace *p, int tokens, int position, double seconds) {
     p->runs = 0;
     if (p->trying) {
         double loss = now > before ? now / before - 1 : before / now - 1;
-        bool far = loss * 100 > STALL_WAIT; /* a stall, or after one: rare for now, and rarer each time */
+        bool far = loss > 4; /* a stall, or after one: rare for now, and rarer each time */
         if (far && p->stalls < MOST_STALLS) p->stalls++;
         if (!far) p->stalls = 0;
         p->wait = far ? STALL_WAIT << p->stalls : LEAST_WAIT + (int)(loss * 100);
