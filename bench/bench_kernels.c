@@ -280,7 +280,7 @@ int main(int argc, char **argv) {
     forward(&k, MOTE_TYPE_F32, 64, 32, 64);
     forward(&k, MOTE_TYPE_BF16, 64, 384, 384);
     forward(&k, MOTE_TYPE_F16, 64, 384, 384);
-    for (int type = 0; type < MOTE_N_TYPES; type++) {
+    for (int type = 0; type < MOTE_N_FLOAT_TYPES; type++) {
         forward(&k, (mote_type)type, 1, 128, 128);
         forward(&k, (mote_type)type, 1, 384, 384);
         forward(&k, (mote_type)type, 1, 16000, 384);

@@ -489,8 +489,8 @@ typedef struct {
 } slot;
 #define SLOT(name, count, cases) {#name, offsetof(mote_kernels, name), count, check_##name, cases}
 static const slot slots[] = {
-    SLOT(gemm, MOTE_N_TYPES, 250),
-    SLOT(pack, MOTE_N_TYPES, 100),
+    SLOT(gemm, MOTE_N_FLOAT_TYPES, 250),
+    SLOT(pack, MOTE_N_FLOAT_TYPES, 100),
     SLOT(rms_norm, 1, 200),
     SLOT(rms_norm_backward, 1, 200),
     SLOT(layer_norm, 1, 200),

@@ -100,13 +100,13 @@ static void round_trip(mote_family family, mote_tokenizer_kind kind, int variant
 }
 
 static void llama_round_trips(void) {
-    for (int type = 0; type < MOTE_N_TYPES; type++)
+    for (int type = 0; type < MOTE_N_FLOAT_TYPES; type++)
         for (int variant = 0; variant < 2; variant++)
             round_trip(MOTE_FAMILY_LLAMA, MOTE_TOKENIZER_BYTE, variant, (mote_type)type);
 }
 
 static void gpt2_round_trips(void) {
-    for (int type = 0; type < MOTE_N_TYPES; type++)
+    for (int type = 0; type < MOTE_N_FLOAT_TYPES; type++)
         for (int variant = 0; variant < 3; variant++)
             round_trip(MOTE_FAMILY_GPT2, MOTE_TOKENIZER_BPE, variant, (mote_type)type);
 }

@@ -467,7 +467,7 @@ static void models_of_files_are_trained(void) {
     mote_train_options o = brief(MOTE_OPTIMIZER_ADAMW);
     mote_error error = {0};
     const char *path = in_folder("half.gguf");
-    for (int type = 0; type < MOTE_N_TYPES; type++) {
+    for (int type = 0; type < MOTE_N_FLOAT_TYPES; type++) {
         run r, again = {0};
         if (!run_create(&r, &c, dataset, &o)) return;
         run_steps(&r, 20);

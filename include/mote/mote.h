@@ -163,7 +163,27 @@ typedef enum {
     MOTE_ROPE_LLAMA3, /* low frequencies / factor, with a smooth step between (Llama 3.1) */
     MOTE_ROPE_YARN    /* Peng et al. 2023 */
 } mote_rope_scaling;
-typedef enum { MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16, MOTE_N_TYPES } mote_type;
+/* Floats; blocks that run against 8-bit activations; blocks that are made f32 when a model is opened. */
+typedef enum {
+    MOTE_TYPE_F32,
+    MOTE_TYPE_F16,
+    MOTE_TYPE_BF16,
+    MOTE_TYPE_Q8_0, /* ggml's, 8.5 bits a weight */
+    MOTE_TYPE_Q4_0, /* ggml's, 4.5 bits */
+    MOTE_TYPE_Q3H,  /* mote's: two weights in a code of 7 bits, points fitted in the plane; 3.75 bits with scales */
+    MOTE_TYPE_Q43,  /* the same container with 16 levels times 8: what q3h is measured against */
+    MOTE_TYPE_I8,   /* mote's: 8 bits and one scale a row */
+    MOTE_TYPE_Q4_1, /* ggml's, as all that follow */
+    MOTE_TYPE_Q5_0,
+    MOTE_TYPE_Q5_1,
+    MOTE_TYPE_Q2_K,
+    MOTE_TYPE_Q3_K,
+    MOTE_TYPE_Q4_K,
+    MOTE_TYPE_Q5_K,
+    MOTE_TYPE_Q6_K,
+    MOTE_TYPE_IQ4_NL,
+    MOTE_N_TYPES
+} mote_type;
 
 /* The shape of a model: all that is needed to build its program. It is read whole, unlike options. */
 typedef struct {

@@ -225,7 +225,8 @@ static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id,
                          (unsigned long long)found->dims[1], (unsigned long long)found->dims[2],
                          (unsigned long long)found->dims[3], wanted->cols, wanted->rows);
     mote_type type;
-    if (found->ggml_type > INT32_MAX || !mote_type_from_ggml((int)found->ggml_type, &type)) {
+    if (found->ggml_type > INT32_MAX || !mote_type_from_ggml((int)found->ggml_type, &type) ||
+        !mote_type_is_float(type)) {
         const mote_ggml_type *info = mote_ggml_type_get(found->ggml_type);
         mote_status status =
             mote_fail(error, MOTE_BAD_FILE, "%s: tensor '%s' is of type %s (%u), which mote does not compute with",
@@ -435,6 +436,8 @@ mote_status mote_model_save(const mote_model *model, const char *path, mote_type
     mote_status status = check_build(error);
     if (status != MOTE_OK) return status;
     if ((unsigned)type >= MOTE_N_TYPES) return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
+    if (!mote_type_get(type)->from_f32)
+        return mote_fail(error, MOTE_USAGE, "weights of type %s are only read, not written", mote_type_name(type));
     if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
     put_config(w, &model->config, model->name, type);
     status = mote_gguf_put_tokenizer(w, model->tokenizer, error);

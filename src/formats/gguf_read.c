@@ -257,8 +257,10 @@ static mote_status read_tensor(reader *r, mote_gguf_tensor *tensor, uint64_t *of
         return mote_fail(r->error, MOTE_BAD_FILE,
                          "%s: tensor '%s' has rows of %llu values, not whole blocks of %u as %s needs", path, name,
                          (unsigned long long)tensor->dims[0], info->block_values, info->name);
-    /* Divides first: elements are whole blocks, and a product that overflows is never formed. */
-    if (__builtin_mul_overflow(elements / info->block_values, info->block_bytes, &tensor->bytes))
+    size_t row_bytes;
+    if (__builtin_mul_overflow(tensor->dims[0] / info->block_values, info->block_bytes, &row_bytes) ||
+        __builtin_add_overflow(row_bytes, info->row_header_bytes, &row_bytes) ||
+        __builtin_mul_overflow(elements / tensor->dims[0], row_bytes, &tensor->bytes))
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: tensor '%s' is larger than any file", path, name);
     return MOTE_OK;
 }

@@ -104,7 +104,7 @@ TILES_FEW(DEFINE_TILE, BF16)
 TILES_MANY(DEFINE_TILE)
 
 typedef void (*tile_function)(const tile *t);
-static const tile_function tiles[MOTE_N_TYPES][TILE_ROWS + 1][MOST_VECTORS / PANEL_VECTORS + 1] = {
+static const tile_function tiles[MOTE_N_FLOAT_TYPES][TILE_ROWS + 1][MOST_VECTORS / PANEL_VECTORS + 1] = {
     TILES_FEW(TILE_ENTRY, F32) TILES_FEW(TILE_ENTRY, F16) TILES_FEW(TILE_ENTRY, BF16) TILES_MANY(TILE_ENTRY)};
 
 /* A block of rows and depth of one product. */

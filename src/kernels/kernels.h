@@ -50,9 +50,9 @@ typedef struct {
     const char *name; /* "scalar", "avx2", "avx512", "neon": the widest set that fills a slot */
 
     /* ---- products */
-    void (*gemm[MOTE_N_TYPES])(const mote_gemm *g); /* by type of B */
+    void (*gemm[MOTE_N_FLOAT_TYPES])(const mote_gemm *g); /* by type of B */
     /* Row-major W[n, k] (row stride in elements) -> panels [ceil(n / 16)][k][16], missing columns zero. */
-    void (*pack[MOTE_N_TYPES])(const void *w, size_t w_row, int n, int k, void *panels);
+    void (*pack[MOTE_N_FLOAT_TYPES])(const void *w, size_t w_row, int n, int k, void *panels);
 
     /* ---- norms, one row of n; y may equal x. eps inside the root. */
     mote_real (*rms_norm)(const mote_real *x, const mote_real *gain, int n, mote_real epsilon,
