@@ -1,11 +1,11 @@
 /* q3h and q43: 32 weights in 15 bytes, 3.75 bits each. Byte 0 is the scale; the 14 bytes behind it are 16 codes of 7
  * bits, lowest bit first: code i is bits 7i .. 7i + 6 and stands for weights 2i and 2i + 1, which are scale *
  * even[code] and scale * odd[code]. The two types differ in their tables only: q3h's 128 points are fitted in the
- * plane (tools/fit_codebook.py), q43's are 16 levels times 8. */
+ * plane (tools/fit_codebook.py), q43's are 16 even levels times 8. Both are sorted by their even coordinate. */
 #ifndef MOTE_QUANT_PAIRS_H
 #define MOTE_QUANT_PAIRS_H
 
-#include <stdint.h>
+#include "quant/types.h"
 
 enum {
     MOTE_PAIR_CODES = 128,
@@ -16,14 +16,15 @@ enum {
 };
 
 typedef struct {
-    int8_t even[MOTE_PAIR_CODES], odd[MOTE_PAIR_CODES];
+    const int8_t *even, *odd; /* [128] each, by code */
 } mote_pair_table;
-extern const mote_pair_table mote_pairs_q3h, mote_pairs_q43;
+const mote_pair_table *mote_pair_tables(mote_type type); /* of q3h or q43 */
 
 /* An unsigned float of 4 bits of exponent and 4 of mantissa, less its smallest value so that 0 is zero: steps of 2^-22
  * up to 2^-18, of 1/16 to 1/32 of the value above, 0.242 at most. In a vector: shift, add, subtract. */
 static inline float mote_pair_scale(uint8_t byte) {
-    union { uint32_t bits; float value; } u = {.bits = ((uint32_t)byte << MOTE_PAIR_SCALE_SHIFT) + MOTE_PAIR_SCALE_BITS};
+    union { uint32_t bits; float value; } u;
+    u.bits = ((uint32_t)byte << MOTE_PAIR_SCALE_SHIFT) + MOTE_PAIR_SCALE_BITS;
     return u.value - 0x1p-18f;
 }
 

@@ -30,16 +30,11 @@ typedef struct {
     /* The same row with scales searched so that sum_i importance[i] (values[i] - dequantized[i])^2 is small;
      * importance NULL: all 1. NULL: no better rule than from_f32 is known here. */
     void (*quantize)(const float *values, const float *importance, void *row, size_t n);
-    /* Error-compensated rounding (GPTQ, Frantar 2022) encodes a row from left to right and moves the error of each
-     * code onto the values to come, so the scale is fixed before its values are final. For every `at` = 0,
-     * scale_values, 2 scale_values, ... (scale_values 0: only at = 0, for the whole row) call choose_scale with the n
-     * values from there to the end of the block or the row: it stores the scale and clears the codes. Then call
-     * encode_group for each multiple of code_values in the block: it stores the code nearest to values[0 ..
-     * code_values - 1] and says what the code stands for. Nearest is by (e0 e1) M (e0 e1)^T with M = {m00, m01, m11}
-     * where codes stand for pairs (metric NULL: the identity); single values need none. A pair that reaches past n
-     * takes 0 for the value that is not there and m01 = m11 = 0. NULL: the type has no such form. */
-    int scale_values, code_values;
-    void (*choose_scale)(const float *values, const float *importance, size_t n, void *row, size_t at);
+    /* Stores the code nearest to values[0 .. code_values - 1] at value `at` of a row whose scales stand, and says what
+     * it means; see mote_row_choose_scale. `at` is a multiple of code_values. Where codes stand for pairs, nearest is
+     * by (e0 e1) M (e0 e1)^T with M = {m00, m01, m11}, positive (metric NULL: the identity); a pair that reaches past
+     * the row takes 0 for the value that is not there. NULL: the type has no such form. */
+    int code_values;
     void (*encode_group)(void *row, size_t at, const float *values, const float metric[3], float *dequantized);
 } mote_type_info;
 
@@ -51,6 +46,21 @@ static inline size_t mote_row_bytes(mote_type type, size_t n) {
     return (size_t)info->row_header_bytes +
            (n + (size_t)info->block_values - 1) / (size_t)info->block_values * (size_t)info->block_bytes;
 }
+/* Error-compensated rounding (GPTQ, Frantar 2022) encodes a row from left to right and moves the error of each code
+ * onto the values to come, so that the scale of a block must stand before its values are final. For at = 0, span,
+ * 2 span, ... with span = mote_scale_span: choose_scale with the values from there to the end of the span or of the
+ * row, then encode_group for each of their groups. It is quantize for these values alone, and needs quantize. */
+static inline size_t mote_scale_span(mote_type type, size_t n) {
+    const mote_type_info *info = mote_type_get(type);
+    return info->row_header_bytes ? n : (size_t)info->block_values;
+}
+static inline void mote_row_choose_scale(mote_type type, const float *values, const float *importance, size_t n,
+                                         void *row, size_t at) {
+    const mote_type_info *info = mote_type_get(type);
+    size_t skipped = at / (size_t)info->block_values * (size_t)info->block_bytes;
+    info->quantize(values, importance, (char *)row + skipped, n);
+}
+
 /* Every scale of a row of a block type is finite. Any other byte of a block is a valid code. */
 bool mote_row_is_finite(mote_type type, const void *row, size_t n);
 
