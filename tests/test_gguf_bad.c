@@ -192,6 +192,15 @@ static void one_tensor(const char *name, uint32_t n_dims, const uint64_t *dims, 
     put_data(B, 32, bytes);
 }
 
+/* Two dimensions in a file whose rows may end within a block, or with the key that says they do not. */
+static void padded_tensor(int allowed, uint64_t cols, uint64_t rows, uint32_t type, size_t data) {
+    begin(B, 3, 1, 1);
+    put_key(B, MOTE_KEY_PADDED_ROWS, MOTE_GGUF_BOOL);
+    put_le(B, (uint64_t)allowed, 1);
+    put_tensor(B, "t", 2, DIMS(cols, rows), type, 0);
+    put_data(B, 32, data);
+}
+
 static void tensor_cases(void) {
     one_tensor("t", 1, DIMS(4), 0, 0, 16);
     good("one tensor");
@@ -223,6 +232,18 @@ static void tensor_cases(void) {
     bad("row of a part of a block", "whole blocks of 32");
     one_tensor("t", 2, DIMS(128, 2), 12, 0, 288);
     bad("row of half a block of 256", "whole blocks of 256");
+    padded_tensor(1, 31, 2, 8, 68);
+    good("rows of a part of a block in a file that says so");
+    padded_tensor(1, 31, 2, 8, 67);
+    bad("padded rows, the last byte missing", "past the end");
+    padded_tensor(0, 31, 2, 8, 68);
+    bad("rows of a part of a block in a file that denies it", "whole blocks of 32");
+    padded_tensor(1, 33, 2, 1000, 2 * (4 + 64));
+    good("rows with a header");
+    padded_tensor(1, 33, 2, 1000, 2 * (4 + 64) - 1);
+    bad("rows with a header, the last byte missing", "past the end");
+    padded_tensor(1, INT64_MAX, 1, 2, 64);
+    bad("blocks of the longest row", "past the end");
     one_tensor("t", 1, DIMS(4), 0, 0, 15);
     bad("data one byte short (CVE-2026-7482)", "past the end");
     one_tensor("t", 1, DIMS(4), 0, 0, 0);

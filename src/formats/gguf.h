@@ -13,6 +13,10 @@
 
 #define MOTE_KEY_TENSOR_SUMS "mote.checksum.tensors"
 #define MOTE_KEY_HEADER_SUM "mote.checksum.header"
+/* Written by itself where it is so: the names of types in the file that ggml does not have (array of strings), and
+ * true where rows are not whole blocks, so that the last block of each is padded. */
+#define MOTE_KEY_TYPES "mote.types"
+#define MOTE_KEY_PADDED_ROWS "mote.padded_rows"
 
 typedef enum {
     MOTE_GGUF_U8,
@@ -61,6 +65,7 @@ typedef struct {
     uint32_t version, alignment;
     size_t header_bytes, data_offset; /* end of the tensor descriptions; where tensor data begins */
     bool checksums;                   /* carried and verified */
+    bool padded_rows;                 /* its rows may end within a block */
     mote_gguf_entry *entries;
     size_t n_entries;
     mote_gguf_tensor *tensors;

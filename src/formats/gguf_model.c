@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "formats/gguf.h"
+#include "kernels/kernels.h"
 #include "models/model.h"
 
 enum { KEY_BYTES = 96, MOST_NAME_BYTES = 255 };
@@ -213,6 +214,24 @@ static mote_status skip_zero_bias(const mote_gguf *file, const mote_config *c, c
     return MOTE_OK;
 }
 
+/* Whether a weight is used as it lies in the file. Vectors are read as floats everywhere. */
+static bool stays(const mote_tensor *t) {
+    return mote_type_is_float(t->type) || (mote_kernels_run_type(t->type) && !is_vector(t));
+}
+
+/* One NaN or infinity in a scale spoils every output of its row. */
+static mote_status check_scales(const mote_gguf *file, const mote_tensor *tensor, const mote_gguf_tensor *found,
+                                mote_error *error) {
+    if (mote_type_is_float(tensor->type)) return MOTE_OK;
+    const size_t row_bytes = mote_row_bytes(tensor->type, (size_t)tensor->cols);
+    for (int r = 0; r < tensor->rows; r++)
+        if (!mote_row_is_finite(tensor->type, found->data + (size_t)r * row_bytes, (size_t)tensor->cols))
+            return mote_fail(error, MOTE_BAD_FILE,
+                             "%s: tensor '%s', row %d: a block of %s has a scale of NaN or infinity", file->name,
+                             tensor->name, r, mote_type_name(tensor->type));
+    return MOTE_OK;
+}
+
 static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id, bool *used, mote_error *error) {
     mote_tensor *wanted = &model->program->tensors[id];
     const mote_gguf_tensor *found = mote_gguf_find_tensor(file, wanted->name);
@@ -225,17 +244,43 @@ static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id,
                          (unsigned long long)found->dims[1], (unsigned long long)found->dims[2],
                          (unsigned long long)found->dims[3], wanted->cols, wanted->rows);
     mote_type type;
-    if (found->ggml_type > INT32_MAX || !mote_type_from_ggml((int)found->ggml_type, &type) ||
-        !mote_type_is_float(type)) {
+    if (found->ggml_type > INT32_MAX || !mote_type_from_ggml((int)found->ggml_type, &type)) {
         const mote_ggml_type *info = mote_ggml_type_get(found->ggml_type);
         mote_status status =
             mote_fail(error, MOTE_BAD_FILE, "%s: tensor '%s' is of type %s (%u), which mote does not compute with",
                       file->name, wanted->name, info ? info->name : "unknown", found->ggml_type);
-        return mote_hint(error, status, "use a file of the same model in f32, f16 or bf16");
+        return mote_hint(error, status, "use a file of the same model in f16, q8_0 or a k-quant");
     }
     wanted->type = type;
     model->weight[id] = (void *)(uintptr_t)found->data; /* the mapping is read-only and so is an opened model */
     used[found - file->tensors] = true;
+    return check_scales(file, wanted, found, error);
+}
+
+/* Weights of types that no kernel runs on become f32. */
+static mote_status unpack_weights(mote_model *model, mote_error *error) {
+    size_t total = 0;
+    mote_program *program = model->program;
+    for (int id = 0; id < program->n_tensors; id++) {
+        const mote_tensor *t = &program->tensors[id];
+        if (t->role != MOTE_ROLE_WEIGHT || stays(t)) continue;
+        size_t bytes;
+        if (!mote_multiply((size_t)t->rows * sizeof(float), (size_t)t->cols, &bytes) ||
+            !mote_add(total, bytes, &total))
+            return mote_fail_memory(error, "the weights as f32", SIZE_MAX);
+    }
+    if (!total) return MOTE_OK;
+    float *at = model->unpacked = mote_allocate(total);
+    if (!at) return mote_fail_memory(error, "the weights as f32", total);
+    for (int id = 0; id < program->n_tensors; id++) {
+        mote_tensor *t = &program->tensors[id];
+        if (t->role != MOTE_ROLE_WEIGHT || stays(t)) continue;
+        const char *row = model->weight[id];
+        const size_t cols = (size_t)t->cols, row_bytes = mote_row_bytes(t->type, cols);
+        model->weight[id] = at;
+        for (int r = 0; r < t->rows; r++, row += row_bytes, at += cols) mote_type_get(t->type)->to_f32(row, at, cols);
+        t->type = MOTE_TYPE_F32;
+    }
     return MOTE_OK;
 }
 
@@ -315,6 +360,7 @@ mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_erro
     if (status != MOTE_OK)
         return mote_fail(error, MOTE_BAD_FILE, "%s: its keys contradict: %.400s", file->name, problem.message);
     status = bind_weights(file, made, error);
+    if (status == MOTE_OK) status = unpack_weights(made, error);
     if (status == MOTE_OK) status = read_tokenizer(file, made, error);
     if (status == MOTE_OK) status = read_name(file, made, error);
     if (status != MOTE_OK) {
@@ -406,6 +452,12 @@ static mote_status write_weight(mote_gguf_writer *w, const mote_tensor *tensor, 
             status = mote_hint(error, status, "save as bf16 or f32");
         }
         mote_type_get(type)->from_f32(values, row, cols);
+        if (!mote_type_is_float(type) &&
+            (!mote_values_fit(type, values, cols) || !mote_row_is_finite(type, row, cols))) {
+            status = mote_fail(error, MOTE_USAGE, "tensor '%s', row %d: a weight is not finite or does not fit %s",
+                               tensor->name, r, mote_type_name(type));
+            status = mote_hint(error, status, "save as bf16 or f32");
+        }
         mote_gguf_write_tensor(w, row, bytes);
     }
     mote_release(values);
@@ -436,8 +488,6 @@ mote_status mote_model_save(const mote_model *model, const char *path, mote_type
     mote_status status = check_build(error);
     if (status != MOTE_OK) return status;
     if ((unsigned)type >= MOTE_N_TYPES) return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
-    if (!mote_type_get(type)->from_f32)
-        return mote_fail(error, MOTE_USAGE, "weights of type %s are only read, not written", mote_type_name(type));
     if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
     put_config(w, &model->config, model->name, type);
     status = mote_gguf_put_tokenizer(w, model->tokenizer, error);

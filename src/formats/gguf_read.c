@@ -253,12 +253,13 @@ static mote_status read_tensor(reader *r, mote_gguf_tensor *tensor, uint64_t *of
     tensor->ggml_type = (uint32_t)type;
     const mote_ggml_type *info = mote_ggml_type_get(tensor->ggml_type);
     if (!info) return MOTE_OK;
-    if (tensor->dims[0] % info->block_values != 0)
+    if (tensor->dims[0] % info->block_values != 0 && !r->file->padded_rows)
         return mote_fail(r->error, MOTE_BAD_FILE,
                          "%s: tensor '%s' has rows of %llu values, not whole blocks of %u as %s needs", path, name,
                          (unsigned long long)tensor->dims[0], info->block_values, info->name);
     size_t row_bytes;
-    if (__builtin_mul_overflow(tensor->dims[0] / info->block_values, info->block_bytes, &row_bytes) ||
+    uint64_t blocks = (tensor->dims[0] + info->block_values - 1) / info->block_values; /* dims are below 2^63 */
+    if (__builtin_mul_overflow(blocks, info->block_bytes, &row_bytes) ||
         __builtin_add_overflow(row_bytes, info->row_header_bytes, &row_bytes) ||
         __builtin_mul_overflow(elements / tensor->dims[0], row_bytes, &tensor->bytes))
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: tensor '%s' is larger than any file", path, name);
@@ -399,6 +400,7 @@ static mote_status parse(mote_gguf *file, const char *name, mote_error *error) {
         status =
             build_index(file, file->entries, sizeof *file->entries, file->n_entries, "key", &file->entry_index, error);
     if (status == MOTE_OK) status = read_alignment(file, error);
+    if (status == MOTE_OK) mote_gguf_bool(file, MOTE_KEY_PADDED_ROWS, &file->padded_rows, &status, error);
     if (status == MOTE_OK) status = read_tensors(&r);
     if (status == MOTE_OK) status = verify_checksums(file, error);
     return status;

@@ -27,7 +27,8 @@ struct mote_gguf_writer {
     uint64_t current_bytes;       /* of it, so far */
     mote_hash_state hash;
     size_t sums_at, header_sum_at; /* in the header */
-    bool data_begun;
+    bool data_begun, padded_rows;
+    bool own_type[MOTE_N_TYPES]; /* of mote's own, in the file */
     mote_status status;
     mote_error error;
 };
@@ -143,7 +144,7 @@ void mote_gguf_put_tensor(mote_gguf_writer *w, const char *name, mote_type type,
                               MOST_TENSOR_NAME_BYTES);
         return;
     }
-    if (cols == 0 || cols % (uint64_t)info->block_values != 0 || cols > INT64_MAX / 8 ||
+    if (cols == 0 || cols > INT64_MAX / 8 ||
         __builtin_mul_overflow((uint64_t)mote_row_bytes(type, cols), n_rows, &bytes) ||
         bytes > INT64_MAX - w->offset - ALIGNMENT) {
         w->status = mote_fail(&w->error, MOTE_USAGE, "tensor '%s': %llu x %llu values of %s cannot be stored", name,
@@ -155,6 +156,8 @@ void mote_gguf_put_tensor(mote_gguf_writer *w, const char *name, mote_type type,
         w->status = mote_fail_memory(&w->error, "a list of tensors", sizeof *w->record);
         return;
     }
+    w->padded_rows |= cols % (uint64_t)info->block_values != 0;
+    w->own_type[type] |= info->ggml_id >= MOTE_FIRST_OWN_TYPE_ID;
     w->record = record;
     w->record[w->n_tensors++] = (tensor_record){.bytes = bytes};
     append_string(&w->tensors, name, name_bytes);
@@ -177,8 +180,21 @@ static void emit_padding(mote_gguf_writer *w) {
     emit(w, zeros, (size_t)(padded(w->position) - w->position));
 }
 
+/* What only mote reads is said in the file. */
+static void put_own_forms(mote_gguf_writer *w) {
+    mote_string names[MOTE_N_TYPES];
+    size_t n = 0;
+    for (int type = 0; type < MOTE_N_TYPES; type++) {
+        const char *name = mote_type_get((mote_type)type)->name;
+        if (w->own_type[type]) names[n++] = (mote_string){name, strlen(name)};
+    }
+    if (n) mote_gguf_put_strings(w, MOTE_KEY_TYPES, names, n);
+    if (w->padded_rows) mote_gguf_put_bool(w, MOTE_KEY_PADDED_ROWS, true);
+}
+
 void mote_gguf_begin_data(mote_gguf_writer *w) {
     if (!usable(w, false)) return;
+    put_own_forms(w);
     if (put_array(w, MOTE_KEY_TENSOR_SUMS, MOTE_GGUF_U64, w->n_tensors)) {
         w->sums_at = w->entries.size;
         for (size_t i = 0; i < w->n_tensors; i++) append_number(&w->entries, 0, 8);

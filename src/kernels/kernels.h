@@ -120,6 +120,10 @@ void mote_kernels_fill_avx2(mote_kernels *table);
 void mote_kernels_fill_avx512(mote_kernels *table);
 void mote_kernels_fill_neon(mote_kernels *table);
 
+/* Whether products run on weights of this type as they lie in a file; weights of other types are made f32 when a model
+ * is opened. */
+static inline bool mote_kernels_run_type(mote_type type) { return mote_type_is_float(type); }
+
 static inline size_t mote_packed_values(int n, int k) {
     return (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL) * MOTE_PANEL * (size_t)k;
 }

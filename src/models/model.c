@@ -103,6 +103,7 @@ void mote_model_close(mote_model *m) {
     mote_release(m->packed);
     mote_release(m->weight);
     mote_release(m->arena);
+    mote_release(m->unpacked);
     mote_map_close(&m->map);
     mote_program_destroy(m->program);
     mote_tokenizer_destroy(m->tokenizer);

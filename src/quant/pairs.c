@@ -10,6 +10,8 @@ enum { VALUES = MOTE_PAIR_BLOCK_VALUES, BYTES = MOTE_PAIR_BLOCK_BYTES, PAIRS = V
 
 /* What the plain rule takes for a block: a standard deviation is this many steps of the tables (32 lose 1 % more). */
 static const float usual_steps = 31;
+/* 62 steps of the largest scale: what both tables reach along both axes. */
+#define LARGEST 15.0f
 
 typedef struct {
     const int8_t *even, *odd;
@@ -191,14 +193,32 @@ static void q43_group(void *row, size_t at, const float *values, const float met
 }
 
 const mote_type_info mote_type_q3h = {
-    .name = "q3h", .ggml_id = MOTE_FIRST_OWN_TYPE_ID + 1, .file_type = MOTE_FIRST_OWN_TYPE_ID + 1,
-    .block_values = VALUES, .block_bytes = BYTES, .integer = true, .to_f32 = q3h_to_f32, .from_f32 = q3h_from_f32,
-    .quantize = q3h_quantize, .code_values = 2, .encode_group = q3h_group,
+    .name = "q3h",
+    .ggml_id = MOTE_FIRST_OWN_TYPE_ID + 1,
+    .file_type = MOTE_FIRST_OWN_TYPE_ID + 1,
+    .block_values = VALUES,
+    .block_bytes = BYTES,
+    .largest = LARGEST,
+    .integer = true,
+    .to_f32 = q3h_to_f32,
+    .from_f32 = q3h_from_f32,
+    .quantize = q3h_quantize,
+    .code_values = 2,
+    .encode_group = q3h_group,
 };
 const mote_type_info mote_type_q43 = {
-    .name = "q43", .ggml_id = MOTE_FIRST_OWN_TYPE_ID + 2, .file_type = MOTE_FIRST_OWN_TYPE_ID + 2,
-    .block_values = VALUES, .block_bytes = BYTES, .integer = true, .to_f32 = q43_to_f32, .from_f32 = q43_from_f32,
-    .quantize = q43_quantize, .code_values = 2, .encode_group = q43_group,
+    .name = "q43",
+    .ggml_id = MOTE_FIRST_OWN_TYPE_ID + 2,
+    .file_type = MOTE_FIRST_OWN_TYPE_ID + 2,
+    .block_values = VALUES,
+    .block_bytes = BYTES,
+    .largest = LARGEST,
+    .integer = true,
+    .to_f32 = q43_to_f32,
+    .from_f32 = q43_from_f32,
+    .quantize = q43_quantize,
+    .code_values = 2,
+    .encode_group = q43_group,
 };
 const mote_pair_table *mote_pair_tables(mote_type type) {
     static const mote_pair_table tables[2] = {{q3h_even, q3h_odd}, {q43_even, q43_odd}};

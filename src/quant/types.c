@@ -40,12 +40,19 @@ const mote_type_info *mote_type_from_ggml(int ggml_id, mote_type *type) {
     return NULL;
 }
 
+bool mote_values_fit(mote_type type, const float *values, size_t n) {
+    const float limit = mote_type_get(type)->largest;
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(values[i]) || (limit > 0 && fabsf(values[i]) > limit)) return false;
+    return true;
+}
+
 bool mote_row_is_finite(mote_type type, const void *row, size_t n) {
     const mote_type_info *info = mote_type_get(type);
     if (info->row_header_bytes) {
         float scale;
         memcpy(&scale, row, sizeof scale);
-        if (!isfinite(scale)) return false;
+        if (!isfinite(scale * 127)) return false;
     }
     if (!info->n_half_scales) return true;
     const uint8_t *block = (const uint8_t *)row + info->row_header_bytes;

@@ -23,9 +23,10 @@ typedef struct {
     bool integer;         /* runs against 8-bit activations; other block types are made f32 when a model is opened */
     int n_half_scales;    /* f16 scales in a block: what a damaged file could make NaN or infinite */
     int half_scale_at[2]; /* where they lie in it */
+    float largest;        /* magnitude that a row can hold; 0: its scales say, see mote_row_is_finite */
     void (*to_f32)(const void *row, float *values, size_t n);
-    /* Floats: to nearest even. Blocks: the plain rule of the type's scale, as ggml's reference has it, then to nearest.
-     * NULL: a type that is only read. */
+    /* Floats: to nearest even. Blocks: scales by a plain rule, that of ggml's reference in q8_0 to q5_1; then nearest.
+     */
     void (*from_f32)(const float *values, void *row, size_t n);
     /* The same row with scales searched so that sum_i importance[i] (values[i] - dequantized[i])^2 is small;
      * importance NULL: all 1. NULL: no better rule than from_f32 is known here. */
@@ -61,6 +62,9 @@ static inline void mote_row_choose_scale(mote_type type, const float *values, co
     info->quantize(values, importance, (char *)row + skipped, n);
 }
 
+/* Whether values can be stored as rows of a block type: finite, and not beyond its largest. Scales of f16 may still
+ * overflow: rows that were made are held against mote_row_is_finite. */
+bool mote_values_fit(mote_type type, const float *values, size_t n);
 /* Every scale of a row of a block type is finite. Any other byte of a block is a valid code. */
 bool mote_row_is_finite(mote_type type, const void *row, size_t n);
 
