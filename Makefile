@@ -159,7 +159,8 @@ demo: all
 # distribution's PyTorch belongs to its own python3, which need not be the first in PATH.
 goldens:
 	@for python in python3 /usr/bin/python3; do if $$python -c 'import torch' 2>/dev/null; then \
-	    $$python tools/make_goldens.py && git status --short tests/data; exit; fi; done; \
+	    $$python tools/make_goldens.py && $$python tools/make_goldens_quant.py && git status --short tests/data; \
+	    exit; fi; done; \
 	    echo 'make goldens: needs python3 with PyTorch (pip install torch)' >&2; exit 1
 
 # ---- installing
