@@ -1,6 +1,6 @@
 /* Proves every gradient: finite differences in double against backward. Built in the variant whose mote_real is double,
  * where the scalar kernels are the only ones. Each op is driven by the examples of its own row in the op table, so a
- * new op is checked without a line here; then whole models of both families, weight by weight. */
+ * new op is checked without a line here; then whole models of all families, weight by weight. */
 #include "base/random.h"
 #include "models/model.h"
 #include "ops/ops.h"
@@ -216,14 +216,21 @@ static const struct variant {
     int heads, kv_heads, window;
     bool tied, bias, qk_norm;
     float dropout;
+    mote_rope_scaling scaling;
 } variants[] = {
-    {"llama tied", MOTE_FAMILY_LLAMA, 4, 4, 0, true, false, false, 0},
-    {"llama untied, grouped, bias", MOTE_FAMILY_LLAMA, 4, 2, 0, false, true, false, 0},
-    {"llama one key head, norms, window", MOTE_FAMILY_LLAMA, 4, 1, 5, true, false, true, 0},
-    {"llama dropout", MOTE_FAMILY_LLAMA, 2, 2, 0, true, false, false, 0.2f},
-    {"gpt2 tied", MOTE_FAMILY_GPT2, 4, 4, 0, true, true, false, 0},
-    {"gpt2 untied, no bias", MOTE_FAMILY_GPT2, 2, 2, 0, false, false, false, 0},
-    {"gpt2 dropout, window", MOTE_FAMILY_GPT2, 4, 4, 4, true, true, false, 0.1f},
+    {"llama tied", MOTE_FAMILY_LLAMA, 4, 4, 0, true, false, false, 0, 0},
+    {"llama untied, grouped, bias", MOTE_FAMILY_LLAMA, 4, 2, 0, false, true, false, 0, 0},
+    {"llama one key head, norms, window", MOTE_FAMILY_LLAMA, 4, 1, 5, true, false, true, 0, 0},
+    {"llama dropout", MOTE_FAMILY_LLAMA, 2, 2, 0, true, false, false, 0.2f, 0},
+    {"gpt2 tied", MOTE_FAMILY_GPT2, 4, 4, 0, true, true, false, 0, 0},
+    {"gpt2 untied, no bias", MOTE_FAMILY_GPT2, 2, 2, 0, false, false, false, 0, 0},
+    {"gpt2 dropout, window", MOTE_FAMILY_GPT2, 4, 4, 4, true, true, false, 0.1f, 0},
+    {"llama scaled as in llama 3", MOTE_FAMILY_LLAMA, 4, 2, 0, true, false, false, 0, MOTE_ROPE_LLAMA3},
+    {"qwen2 scaled by yarn", MOTE_FAMILY_QWEN2, 4, 2, 0, true, true, false, 0, MOTE_ROPE_YARN},
+    {"qwen3 untied", MOTE_FAMILY_QWEN3, 4, 2, 0, false, false, true, 0, 0},
+    {"gemma3, its wide layer scaled", MOTE_FAMILY_GEMMA3, 4, 1, 5, true, false, true, 0, MOTE_ROPE_LINEAR},
+    {"gemma3 dropout", MOTE_FAMILY_GEMMA3, 2, 2, 3, true, false, true, 0.1f, 0},
+    {"smollm3", MOTE_FAMILY_SMOLLM3, 4, 2, 0, true, false, false, 0, 0},
 };
 
 static const struct variant *variant_under_test;
@@ -231,6 +238,8 @@ static void family_variant(void) {
     const struct variant *v = variant_under_test;
     mote_config c = mote_config_default(v->family);
     c.vocab = 31, c.context = 16, c.dim = 24, c.layers = 2, c.heads = v->heads, c.kv_heads = v->kv_heads, c.hidden = 40;
+    if (v->family == MOTE_FAMILY_SMOLLM3) c.layers = 4; /* the last does not turn */
+    c.rope_scaling = v->scaling, c.rope_factor = 4, c.rope_original_context = 8;
     c.window = v->window, c.tied = v->tied, c.bias = v->bias, c.qk_norm = v->qk_norm;
     mote_error error = {0};
     mote_program *program;

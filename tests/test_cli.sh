@@ -140,6 +140,10 @@ printf '{"min_lr":0.1,"optimizer":"sgd","adam_lr":0.3}' >c.json
 code "--min-lr above --lr, from a config file" 2 train text.txt -o m.gguf --config c.json --lr 0.01
 code "gpt2 with --qk-norm" 2 plan --family gpt2 --qk-norm
 code "gpt2 with --kv-heads" 2 plan --family gpt2 --heads 4 --kv-heads 2
+code "qwen2 without biases" 2 plan --family qwen2 --no-bias
+says "qwen2 without biases is named" "always has biases"
+code "gemma3 with biases" 2 plan --family gemma3 --bias
+code "qwen3 without norms" 2 plan --family qwen3 --no-qk-norm
 code "heads without a width" 0 plan text.txt --heads 5
 code "heads without a width: init" 0 init -o heads.gguf --heads 5 --vocab 64
 code "heads and key-value heads" 2 plan text.txt --heads 3 --kv-heads 2
@@ -235,7 +239,7 @@ for type in f16 bf16; do
     code "train --type $type" 0 train text.txt -o $type.gguf $small --steps 2 --type $type
     code "eval of $type" 0 eval $type.gguf text.txt --json
 done
-for family in llama gpt2; do for optimizer in adamw muon sgd; do
+for family in llama gpt2 qwen2 qwen3 gemma3 smollm3; do for optimizer in adamw muon sgd; do
     code "$family with $optimizer" 0 train text.txt -o f.gguf $small --steps 3 --family $family \
         --optimizer $optimizer --force
 done; done

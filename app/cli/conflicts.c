@@ -10,7 +10,6 @@
 #include "setup.h"
 
 /* What the indices of the choices in setup.c mean. */
-enum { FAMILY_GPT2 = 1 };
 enum { TOKENIZER_BYTE, TOKENIZER_CHAR };
 enum { OPTIMIZER_MUON = 1 };
 enum { SCHEDULE_CONSTANT, SCHEDULE_LINEAR, SCHEDULE_COSINE, SCHEDULE_RESTARTS, SCHEDULE_WSD };
@@ -48,15 +47,15 @@ static bool letters_bounded(const struct asked *asked) {
 static bool tokens_of_a_text(const struct asked *asked) { return asked->n_texts && given(asked, "tokens"); }
 static bool tokenizer_of_nothing(const struct asked *asked) { return !asked->n_texts && given(asked, "tokenizer"); }
 static bool gpt2_turned(const struct asked *asked) {
-    return setup.family == FAMILY_GPT2 && given(asked, "rope-base") && setup.rope_base != 10000;
+    return setup.family == MOTE_FAMILY_GPT2 && given(asked, "rope-base") && setup.rope_base != 10000;
 }
 static bool gpt2_normed(const struct asked *asked) {
     (void)asked;
-    return setup.family == FAMILY_GPT2 && setup.qk_norm == 1;
+    return setup.family == MOTE_FAMILY_GPT2 && setup.qk_norm == 1;
 }
 static bool gpt2_shared(const struct asked *asked) {
     bool same = setup.kv_heads == setup.heads;
-    return setup.family == FAMILY_GPT2 && given(asked, "kv-heads") && !same;
+    return setup.family == MOTE_FAMILY_GPT2 && given(asked, "kv-heads") && !same;
 }
 static bool adam_beside_another(const struct asked *asked) {
     bool muon = setup.optimizer == UNSET || setup.optimizer == OPTIMIZER_MUON, same = setup.adam_lr == setup.lr;

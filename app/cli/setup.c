@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FAMILIES "llama|gpt2"
+#define FAMILIES "llama|gpt2|qwen2|qwen3|gemma3|smollm3" /* in the order of mote_family */
 #define TOKENIZERS "byte|char|word|bpe"
 #define OPTIMIZERS "adamw|muon|sgd"
 #define SCHEDULES "constant|linear|cosine|cosine-restarts|wsd"
@@ -70,15 +70,16 @@ static const struct option shape_rows[] = {
     INTEGER("head-dim", head_dim, 1, 4096, "dim / heads", "width of a head"),
     INTEGER("hidden", hidden, 1, 1048576, "chosen", "width of the feed-forward part"),
     INTEGER("context", context, 1, 1048576, "chosen", "most tokens the model sees at once"),
-    INTEGER("window", window, 0, 1048576, "0: the whole context", "sliding attention window in tokens"),
+    INTEGER("window", window, 0, 1048576, "0: the whole context; gemma3: a quarter of it",
+            "sliding attention window in tokens"),
     ON("tied", tied, "the output head shares the token embedding"),
     OFF("untied", tied, "the output head has weights of its own"),
-    ON("qk-norm", qk_norm, "llama: normalise each head of queries and keys"),
-    OFF("no-qk-norm", qk_norm, "llama: do not"),
-    ON("bias", bias, "biases: gpt2 everywhere, llama on queries, keys and values"),
-    OFF("no-bias", bias, "no biases"),
-    NUMBER("norm-epsilon", norm_epsilon, 1e-12, 1, "1e-5", "added inside the root of the norms"),
-    NUMBER("rope-base", rope_base, 1, 1e9, "10000", "llama: base of the rotary positions"),
+    ON("qk-norm", qk_norm, "normalise each head of queries and keys: makes llama qwen3"),
+    OFF("no-qk-norm", qk_norm, "do not; qwen3 and gemma3 always do"),
+    ON("bias", bias, "biases: gpt2 everywhere, others on queries, keys and values; not gemma3"),
+    OFF("no-bias", bias, "no biases; qwen2 always has them"),
+    NUMBER("norm-epsilon", norm_epsilon, 1e-12, 1, "1e-5, gemma3: 1e-6", "added inside the root of the norms"),
+    NUMBER("rope-base", rope_base, 1, 1e9, "10000, gemma3: 1e6", "base of the rotary positions; not gpt2"),
     {0},
 };
 const struct option_group group_shape = {"Model", shape_rows};
@@ -132,7 +133,7 @@ static const struct option type_rows[] = {
 const struct option_group group_type = {"File", type_rows};
 
 mote_config setup_config(void) {
-    mote_config config = mote_config_default(setup.family == 1 ? MOTE_FAMILY_GPT2 : MOTE_FAMILY_LLAMA);
+    mote_config config = mote_config_default(setup.family == UNSET ? MOTE_FAMILY_LLAMA : (mote_family)setup.family);
 #define X(field)                                                                                                       \
     if (setup.field != UNSET_INTEGER) config.field = (int)setup.field;
     CONFIG_INTEGERS(X)
@@ -175,7 +176,7 @@ static double short_decimal(float value) {
 }
 
 void setup_store(const mote_config *config, const mote_train_options *options) {
-    setup.family = config->family == MOTE_FAMILY_GPT2;
+    setup.family = (int)config->family;
 #define X(field) setup.field = config->field;
     CONFIG_INTEGERS(X) CONFIG_FLAGS(X)
 #undef X

@@ -192,10 +192,10 @@ typedef struct {
     int vocab, context, dim, layers, heads, kv_heads; /* kv_heads divides heads */
     int head_dim;                                     /* usually dim / heads */
     int hidden;                                       /* width of the feed-forward part */
-    int window;                                       /* sliding window in tokens; 0: the whole context */
+    int window;                                       /* sliding window in tokens; 0: none; gemma3, < 0: a quarter of it */
     bool tied;                                        /* output head shares the token embedding */
-    bool bias;                                        /* biases: gpt2 everywhere, llama on q, k, v */
-    bool qk_norm;                                     /* llama: RMSNorm on each head of q and k */
+    bool bias;                                        /* biases: gpt2 everywhere, others on q, k, v */
+    bool qk_norm;                                     /* RMSNorm on each head of q and k; makes llama qwen3 */
     float norm_epsilon, rope_base;
     /* What only some families have; 0: as the family has it, or not at all. */
     int full_attention_period; /* with a window: each layer of this period looks at the whole context (gemma3: 6) */

@@ -19,11 +19,11 @@ enum { KEY_BYTES = 96, MOST_NAME_BYTES = 255 };
 static const struct {
     const char *name;
     mote_family family;
-    bool qk_norm;
 } architectures[] = {
-    {"llama", MOTE_FAMILY_LLAMA, false},
-    {"qwen3", MOTE_FAMILY_LLAMA, true},
-    {"gpt2", MOTE_FAMILY_GPT2, false},
+    {"llama", MOTE_FAMILY_LLAMA},
+    {"gpt2", MOTE_FAMILY_GPT2},
+    {"qwen2", MOTE_FAMILY_QWEN2},
+    {"qwen3", MOTE_FAMILY_QWEN3},
 };
 enum { N_ARCHITECTURES = sizeof architectures / sizeof architectures[0] };
 
@@ -93,7 +93,7 @@ static mote_status find_architecture(const mote_gguf *file, int *which, mote_err
     }
     status = mote_fail(error, MOTE_BAD_FILE, "%s: architecture '%s' is not supported", file->name,
                        mote_gguf_shown(name, room));
-    return mote_hint(error, status, "mote runs the architectures llama, qwen3 and gpt2");
+    return mote_hint(error, status, "mote runs the architectures llama, gpt2, qwen2 and qwen3");
 }
 
 static void read_shape(key_reader *k, mote_config *c) {
@@ -173,9 +173,8 @@ static mote_status read_config(const mote_gguf *file, mote_config *config, mote_
     if (status != MOTE_OK) return status;
     key_reader k = {file, architectures[which].name, MOTE_OK, error};
     *config = mote_config_default(architectures[which].family);
-    config->qk_norm = architectures[which].qk_norm;
     read_shape(&k, config);
-    bool llama = config->family == MOTE_FAMILY_LLAMA;
+    bool llama = config->family != MOTE_FAMILY_GPT2;
     const char *epsilon = llama ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
     require(&k, epsilon);
     read_number(&k, epsilon, 1e-15, 0.5, &config->norm_epsilon); /* 0 would be filled in with a default */
@@ -392,9 +391,9 @@ static void put_text(mote_gguf_writer *w, const char *key, const char *text) {
 }
 
 static void put_config(mote_gguf_writer *w, const mote_config *c, const char *name, mote_type type) {
-    bool llama = c->family == MOTE_FAMILY_LLAMA;
+    bool llama = c->family != MOTE_FAMILY_GPT2;
     char room[KEY_BYTES];
-    key_reader k = {.architecture = !llama ? "gpt2" : c->qk_norm ? "qwen3" : "llama"};
+    key_reader k = {.architecture = mote_family_name(c->family)};
     put_text(w, "general.architecture", k.architecture);
     put_text(w, "general.name", name ? name : "mote");
     mote_gguf_put_u32(w, "general.file_type", (uint32_t)mote_type_get(type)->file_type);

@@ -198,7 +198,36 @@ static void json_config(mote_buffer *out, const mote_config *c) {
     json_number(out, "norm_epsilon", (double)c->norm_epsilon);
     mote_buffer_print(out, ",");
     json_number(out, "rope_base", (double)c->rope_base);
+    mote_buffer_print(out, ",\"full_attention_period\":%d,\"no_rope_period\":%d,", c->full_attention_period,
+                      c->no_rope_period);
+    json_number(out, "rope_base_window", (double)c->rope_base_window);
+    mote_buffer_print(out, ",");
+    json_number(out, "query_scale", (double)c->query_scale);
+    mote_buffer_print(out, ",\"rope_scaling\":\"%s\",", mote_rope_scaling_name(c->rope_scaling));
+    json_number(out, "rope_factor", (double)c->rope_factor);
+    mote_buffer_print(out, ",\"rope_original_context\":%d,", c->rope_original_context);
+    json_number(out, "rope_low", (double)c->rope_low);
+    mote_buffer_print(out, ",");
+    json_number(out, "rope_high", (double)c->rope_high);
+    mote_buffer_print(out, ",");
+    json_number(out, "rope_attention_factor", (double)c->rope_attention_factor);
     mote_buffer_print(out, "}");
+}
+
+static void json_turns(mote_buffer *out, const mote_turns *t) {
+    json_number(out, "base", (double)t->base);
+    mote_buffer_print(out, ",\"head_dim\":%d", t->head_dim);
+    if (t->scaling == MOTE_ROPE_PLAIN) return;
+    mote_buffer_print(out, ",\"scaling\":\"%s\",", mote_rope_scaling_name((mote_rope_scaling)t->scaling));
+    json_number(out, "factor", (double)t->factor);
+    if (t->scaling == MOTE_ROPE_LINEAR) return;
+    mote_buffer_print(out, ",\"original_context\":%d,", t->original_context);
+    json_number(out, "low", (double)t->low);
+    mote_buffer_print(out, ",");
+    json_number(out, "high", (double)t->high);
+    if (t->scaling == MOTE_ROPE_LLAMA3) return;
+    mote_buffer_print(out, ",");
+    json_number(out, "attention", (double)t->attention);
 }
 
 /* What an op is told beyond its tensors. */
@@ -211,9 +240,8 @@ static void json_settings(mote_buffer *out, const mote_op *op) {
         mote_buffer_print(out, ",\"group\":%d,\"center\":%s", op->as.norm.group, op->as.norm.center ? "true" : "false");
         break;
     case MOTE_OP_ROPE:
-        json_number(out, "base", (double)op->as.rope.base);
-        mote_buffer_print(out, ",\"head_dim\":%d,\"halves\":%s", op->as.rope.head_dim,
-                          op->as.rope.halves ? "true" : "false");
+        json_turns(out, &op->as.rope.turns);
+        mote_buffer_print(out, ",\"halves\":%s", op->as.rope.halves ? "true" : "false");
         break;
     case MOTE_OP_ATTENTION:
         mote_buffer_print(out, "\"heads\":%d,\"kv_heads\":%d,\"head_dim\":%d,\"window\":%d,", op->as.attention.heads,

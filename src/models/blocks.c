@@ -42,8 +42,8 @@ static mote_tensor_id activation(mote_builder *b, int cols, const char *name) {
                         : mote_builder_activation(b, cols, "blk.%d.%s", b->layer, name);
 }
 
-mote_tensor_id mote_block_norm(mote_builder *b, mote_tensor_id x, mote_weights w, float epsilon, int group, bool center,
-                               const char *name) {
+mote_tensor_id mote_block_norm(mote_builder *b, mote_tensor_id x, mote_weights w, mote_tensor_id residual,
+                               float epsilon, int group, bool center, const char *name) {
     int cols = cols_of(b, x);
     char statistics[MOTE_NAME_BYTES];
     snprintf(statistics, sizeof statistics, "%s.statistics", name);
@@ -52,6 +52,7 @@ mote_tensor_id mote_block_norm(mote_builder *b, mote_tensor_id x, mote_weights w
     op->in[0] = x;
     op->in[1] = w.weight;
     op->in[2] = w.bias;
+    op->in[3] = residual;
     op->out[0] = y;
     op->out[1] = s;
     op->as.norm.epsilon = epsilon;
@@ -91,25 +92,41 @@ mote_tensor_id mote_block_residual(mote_builder *b, mote_tensor_id x, mote_weigh
     return mote_block_dropout(b, mote_block_linear(b, x, w, MOTE_NONE, branch), residual, dropout, name);
 }
 
-mote_tensor_id mote_block_rope(mote_builder *b, mote_tensor_id x, float base, int head_dim, bool halves,
+mote_turns mote_config_turns(const mote_config *c, bool windowed) {
+    mote_turns t = {.base = windowed ? c->rope_base_window : c->rope_base, .head_dim = c->head_dim};
+    if (windowed || c->rope_scaling == MOTE_ROPE_PLAIN) return t;
+    t.scaling = (int32_t)c->rope_scaling;
+    t.factor = c->rope_factor;
+    if (c->rope_scaling == MOTE_ROPE_LINEAR) return t;
+    t.low = c->rope_low;
+    t.high = c->rope_high;
+    t.original_context = c->rope_original_context;
+    if (c->rope_scaling == MOTE_ROPE_YARN)
+        t.attention = c->rope_attention_factor > 0 ? c->rope_attention_factor
+                                                   : (float)(0.1 * log((double)c->rope_factor) + 1);
+    return t;
+}
+
+mote_tensor_id mote_block_rope(mote_builder *b, mote_tensor_id x, const mote_turns *turns, bool halves,
                                const char *name) {
     mote_tensor_id y = activation(b, cols_of(b, x), name);
     if (b->status == MOTE_OK) b->program->tensors[y].in_place = true;
     mote_op *op = mote_builder_op(b, MOTE_OP_ROPE);
     op->in[0] = x;
     op->out[0] = y;
-    op->as.rope.base = base;
-    op->as.rope.head_dim = head_dim;
+    op->as.rope.turns = *turns;
     op->as.rope.halves = halves;
     return y;
 }
 
 mote_tensor_id mote_block_attention(mote_builder *b, const mote_config *c, mote_tensor_id q, mote_tensor_id k,
-                                    mote_tensor_id v, int q_column, int k_column, int v_column) {
-    mote_tensor_id keys = mote_builder_state(b, c->kv_heads * c->head_dim, "blk.%d.keys", b->layer);
+                                    mote_tensor_id v, int window) {
+    bool fused = q == k && k == v; /* one matrix: its columns are q, k, v */
+    int q_columns = c->heads * c->head_dim, kv_columns = c->kv_heads * c->head_dim;
+    mote_tensor_id keys = mote_builder_state(b, kv_columns, "blk.%d.keys", b->layer);
     mote_tensor_id values =
         mote_builder_state(b, c->kv_heads * mote_attention_value_width(c->head_dim), "blk.%d.values", b->layer);
-    mote_tensor_id y = activation(b, c->heads * c->head_dim, "attention"),
+    mote_tensor_id y = activation(b, q_columns, "attention"),
                    sums = activation(b, c->heads, "attention.log_sums");
     mote_op *op = mote_builder_op(b, MOTE_OP_ATTENTION);
     op->in[0] = q;
@@ -122,11 +139,10 @@ mote_tensor_id mote_block_attention(mote_builder *b, const mote_config *c, mote_
     op->as.attention.heads = c->heads;
     op->as.attention.kv_heads = c->kv_heads;
     op->as.attention.head_dim = c->head_dim;
-    op->as.attention.window = c->window;
-    op->as.attention.q_column = q_column;
-    op->as.attention.k_column = k_column;
-    op->as.attention.v_column = v_column;
-    op->as.attention.scale = 1 / sqrtf((float)c->head_dim);
+    op->as.attention.window = window;
+    op->as.attention.k_column = fused ? q_columns : 0;
+    op->as.attention.v_column = fused ? q_columns + kv_columns : 0;
+    op->as.attention.scale = c->query_scale > 0 ? c->query_scale : 1 / sqrtf((float)c->head_dim);
     return y;
 }
 
@@ -141,13 +157,14 @@ mote_tensor_id mote_block_activate(mote_builder *b, mote_tensor_id x, mote_tenso
     return y;
 }
 
-mote_tensor_id mote_block_embedding(mote_builder *b, mote_tensor_id table, mote_tensor_id positions, int dim) {
+mote_tensor_id mote_block_embedding(mote_builder *b, mote_tensor_id table, mote_tensor_id positions, int dim,
+                                    float scale) {
     mote_tensor_id y = activation(b, dim, "embedding");
     mote_op *op = mote_builder_op(b, MOTE_OP_EMBEDDING);
     op->in[0] = table;
     op->in[1] = positions;
     op->out[0] = y;
-    op->as.embedding.scale = 1;
+    op->as.embedding.scale = scale;
     return y;
 }
 

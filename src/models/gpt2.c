@@ -19,6 +19,9 @@ static mote_status check(const mote_config *c, mote_error *error) {
         return mote_fail(error, MOTE_USAGE, "the gpt2 family needs heads x head size = width, not %d x %d = %d",
                          c->heads, c->head_dim, c->dim);
     if (c->qk_norm) return mote_fail(error, MOTE_USAGE, "the gpt2 family has no query and key norms");
+    if (c->rope_scaling != MOTE_ROPE_PLAIN || c->rope_base_window > 0 || c->full_attention_period ||
+        c->no_rope_period || c->query_scale > 0)
+        return mote_fail(error, MOTE_USAGE, "the gpt2 family has learned positions and one kind of layer");
     return MOTE_OK;
 }
 
@@ -40,11 +43,11 @@ static layer_weights declare(const mote_config *c, mote_builder *b, int layer) {
 
 static mote_tensor_id add_layer(const mote_config *c, float dropout, mote_builder *b, const layer_weights *w,
                                 mote_tensor_id x) {
-    mote_tensor_id n = mote_block_norm(b, x, w->attention_norm, c->norm_epsilon, c->dim, true, "attn_norm");
+    mote_tensor_id n = mote_block_norm(b, x, w->attention_norm, MOTE_NONE, c->norm_epsilon, c->dim, true, "attn_norm");
     mote_tensor_id qkv = mote_block_linear(b, n, w->qkv, MOTE_NONE, "qkv");
-    mote_tensor_id y = mote_block_attention(b, c, qkv, qkv, qkv, 0, c->dim, 2 * c->dim);
+    mote_tensor_id y = mote_block_attention(b, c, qkv, qkv, qkv, c->window);
     x = mote_block_residual(b, y, w->output, x, dropout, "attn_output");
-    n = mote_block_norm(b, x, w->feed_norm, c->norm_epsilon, c->dim, true, "ffn_norm");
+    n = mote_block_norm(b, x, w->feed_norm, MOTE_NONE, c->norm_epsilon, c->dim, true, "ffn_norm");
     mote_tensor_id up = mote_block_linear(b, n, w->up, MOTE_NONE, "up");
     mote_tensor_id active = mote_block_activate(b, up, MOTE_NONE, MOTE_ACTIVATION_GELU, "active");
     return mote_block_residual(b, active, w->down, x, dropout, "ffn_down");
@@ -59,11 +62,11 @@ static void build(const mote_config *c, float dropout, mote_builder *b) {
     mote_weights norm = mote_block_gain(b, c->dim, c->bias, "output_norm", -1);
     mote_tensor_id output =
         c->tied ? embedding : mote_builder_weight(b, c->vocab, c->dim, table, false, "output.weight");
-    mote_tensor_id x = mote_block_embedding(b, embedding, positions, c->dim);
+    mote_tensor_id x = mote_block_embedding(b, embedding, positions, c->dim, 1);
     if (dropout > 0) x = mote_block_dropout(b, x, MOTE_NONE, dropout, "embedding.dropout");
     for (b->layer = 0; b->layer < c->layers; b->layer++) x = add_layer(c, dropout, b, &w[b->layer], x);
     b->layer = -1;
-    mote_block_head(b, mote_block_norm(b, x, norm, c->norm_epsilon, c->dim, true, "output_norm"), output);
+    mote_block_head(b, mote_block_norm(b, x, norm, MOTE_NONE, c->norm_epsilon, c->dim, true, "output_norm"), output);
 }
 
 const mote_family_info mote_family_gpt2 = {"gpt2", complete, check, build};

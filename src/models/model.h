@@ -25,8 +25,10 @@ typedef struct {
     mote_status (*check)(const mote_config *config, mote_error *error); /* what only this family asks for */
     void (*build)(const mote_config *config, float dropout, mote_builder *b);
 } mote_family_info;
-extern const mote_family_info mote_family_llama, mote_family_gpt2;
-const mote_family_info *mote_family_get(mote_family family);
+extern const mote_family_info mote_family_llama, mote_family_gpt2, mote_family_qwen2, mote_family_qwen3,
+    mote_family_gemma3, mote_family_smollm3;
+const mote_family_info *mote_family_get(mote_family family); /* NULL: no such family */
+const char *mote_rope_scaling_name(mote_rope_scaling scaling);
 
 /* Ranges and divisibility, overflow-safe. */
 mote_status mote_config_check(const mote_config *config, mote_error *error);

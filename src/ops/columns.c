@@ -69,7 +69,7 @@ static mote_share share(const sharing *s, int i) {
     switch (op->kind) {
     case MOTE_OP_LINEAR: return share_linear(s, i);
     case MOTE_OP_ACTIVATE: return share_columns(s, op, 1);
-    case MOTE_OP_ROPE: return share_columns(s, op, op->as.rope.head_dim);
+    case MOTE_OP_ROPE: return share_columns(s, op, op->as.rope.turns.head_dim);
     case MOTE_OP_NORM:
         return op->as.norm.group < cols_of(s, op->in[0]) ? share_columns(s, op, op->as.norm.group) : (mote_share){0};
     case MOTE_OP_ATTENTION:

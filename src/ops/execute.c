@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ops/ops.h"
+#include "ops/rope.h"
 
 enum {
     MOST_TILE = 96,                      /* rows of a tile: 8 tiles of the 12-row micro-kernel */
@@ -196,10 +197,10 @@ static void *take(layout *l, size_t bytes) {
 }
 
 static bool shares_table(const mote_op *a, const mote_op *b) {
-    return b->kind == MOTE_OP_ROPE && a->as.rope.base == b->as.rope.base && a->as.rope.head_dim == b->as.rope.head_dim;
+    return b->kind == MOTE_OP_ROPE && memcmp(&a->as.rope.turns, &b->as.rope.turns, sizeof(mote_turns)) == 0;
 }
 
-/* Rope tables: one for each distinct (base, head_dim). */
+/* Rope tables: one for all ops of the same turns. */
 static void lay_tables(mote_exec *x, layout *l, const mote_exec_options *options) {
     size_t begin = l->at;
     for (int i = 0; i < x->program->n_ops; i++) {
@@ -211,15 +212,17 @@ static void lay_tables(mote_exec *x, layout *l, const mote_exec_options *options
             if (l->base) x->rope[i] = x->rope[other];
             continue;
         }
-        size_t pairs = (size_t)op->as.rope.head_dim / 2;
+        const mote_turns *turns = &op->as.rope.turns;
+        size_t pairs = (size_t)turns->head_dim / 2;
         mote_real *table = take(l, (size_t)options->context * pairs * 2 * sizeof *table);
         if (!l->base) continue;
         x->rope[i] = table;
         for (size_t j = 0; j < pairs; j++) {
-            double frequency = pow((double)op->as.rope.base, -2.0 * (double)j / op->as.rope.head_dim);
+            double frequency = mote_turns_frequency(turns, (int)j);
+            double length = turns->scaling == MOTE_ROPE_YARN ? (double)turns->attention : 1;
             for (int position = 0; position < options->context; position++) {
-                table[((size_t)position * pairs + j) * 2] = (mote_real)cos(position * frequency);
-                table[((size_t)position * pairs + j) * 2 + 1] = (mote_real)sin(position * frequency);
+                table[((size_t)position * pairs + j) * 2] = (mote_real)(length * cos(position * frequency));
+                table[((size_t)position * pairs + j) * 2 + 1] = (mote_real)(length * sin(position * frequency));
             }
         }
     }

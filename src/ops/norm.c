@@ -1,5 +1,8 @@
-/* RMSNorm (Zhang, Sennrich 2019) and LayerNorm (Ba, Kiros, Hinton 2016), over the whole row or over groups of columns
- * (the heads of q and k). statistics hold (mean, 1/deviation) for each group: for RMSNorm (0, 1/rms). */
+/* y = residual + norm(x): RMSNorm (Zhang, Sennrich 2019) or LayerNorm (Ba, Kiros, Hinton 2016), over the whole row or
+ * over groups of columns (the heads of q and k). statistics hold (mean, 1/deviation) for each group: for RMSNorm
+ * (0, 1/rms). */
+#include <string.h>
+
 #include "ops/ops.h"
 
 enum { WIDTH_PART = 64 };
@@ -11,9 +14,11 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
         ok = p->tensors[op->out[0]].cols == cols && cols % group == 0 &&
              p->tensors[op->out[1]].cols == 2 * (cols / group) && mote_is_weight(p, op->in[1], 1, group) &&
              (op->in[2] == MOTE_NONE || mote_is_weight(p, op->in[2], 1, group)) &&
-             (op->as.norm.center || op->in[2] == MOTE_NONE);
+             (op->as.norm.center || op->in[2] == MOTE_NONE) &&
+             (op->in[3] == MOTE_NONE ||
+              (mote_is_activation(p, op->in[3]) && p->tensors[op->in[3]].cols == cols && op->in[3] != op->in[0]));
     }
-    return mote_op_expect(p, op, ok, "x, y, gain, bias and statistics do not fit each other", error);
+    return mote_op_expect(p, op, ok, "x, y, gain, bias, residual and statistics do not fit each other", error);
 }
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
@@ -32,6 +37,9 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
                 statistics[1] = x->kernels->rms_norm(in, gain, n, op->as.norm.epsilon, y);
             }
         }
+        if (op->in[3] == MOTE_NONE) continue;
+        x->kernels->add(mote_value(x, op->in[3], r) + s->column_begin, mote_value(x, op->out[0], r) + s->column_begin,
+                        (size_t)(s->column_end - s->column_begin));
     }
 }
 
@@ -47,6 +55,12 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
             if (op->as.norm.center) x->kernels->layer_norm_backward(dy, in, gain, statistics, n, dx, adds & 1);
             else x->kernels->rms_norm_backward(dy, in, gain, statistics[1], n, dx, adds & 1);
         }
+        if (op->in[3] == MOTE_NONE) continue;
+        size_t cols = (size_t)mote_cols(x, op->in[0]);
+        mote_real *dresidual = mote_gradient(x, op->in[3], r);
+        dy = mote_gradient(x, op->out[0], r);
+        if (adds & 8) x->kernels->add(dy, dresidual, cols);
+        else memcpy(dresidual, dy, cols * sizeof *dy);
     }
 }
 
@@ -75,7 +89,7 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
     (void)position;
     mote_cost c = {0};
     double cols = p->tensors[op->in[0]].cols;
-    c.flops = (op->as.norm.center ? 7 : 4) * cols;
+    c.flops = ((op->as.norm.center ? 7 : 4) + (op->in[3] != MOTE_NONE)) * cols;
     c.weight_bytes = 4.0 * op->as.norm.group * (op->in[2] == MOTE_NONE ? 1 : 2);
     return c;
 }
@@ -86,12 +100,14 @@ static void example(mote_builder *b, int n) {
     mote_tensor_id in = mote_builder_input(b, cols, "x");
     mote_tensor_id gain = mote_builder_weight(b, 1, group, (mote_start){1, 0.3f}, false, "gain");
     mote_tensor_id bias = center ? mote_builder_weight(b, 1, group, (mote_start){0, 0.3f}, false, "bias") : MOTE_NONE;
+    mote_tensor_id residual = n == 3 ? mote_builder_input(b, cols, "residual") : MOTE_NONE;
     mote_tensor_id y = mote_builder_activation(b, cols, "y");
     mote_tensor_id statistics = mote_builder_activation(b, 2 * (cols / group), "statistics");
     mote_op *op = mote_builder_op(b, MOTE_OP_NORM);
     op->in[0] = in;
     op->in[1] = gain;
     op->in[2] = bias;
+    op->in[3] = residual;
     op->out[0] = y;
     op->out[1] = statistics;
     op->as.norm.epsilon = 1e-5f;
@@ -100,7 +116,7 @@ static void example(mote_builder *b, int n) {
 }
 
 const mote_op_info mote_op_norm = {
-    .name = "norm", .row_wise = true, .backward_in = 1, .backward_out = 2, .can_add = 1, .check = check,
+    .name = "norm", .row_wise = true, .backward_in = 1, .backward_out = 2, .can_add = 1 | 8, .check = check,
     .forward = forward, .backward = backward, .weight_parts = weight_parts, .backward_weights = backward_weights,
-    .cost = cost, .n_examples = 3, .example = example,
+    .cost = cost, .n_examples = 4, .example = example,
 };

@@ -51,9 +51,19 @@ typedef enum {
     MOTE_N_OPS
 } mote_op_kind;
 
+/* How fast each pair of a head turns with the position. Bits that are the same are the same turns. */
+typedef struct {
+    float base;
+    int32_t head_dim;
+    int32_t scaling; /* mote_rope_scaling; what it does not use is 0 */
+    float factor, low, high;
+    int32_t original_context;
+    float attention; /* yarn: the turned pairs are longer by this */
+} mote_turns;
+
 /* Inputs and outputs by op, those in brackets may be MOTE_NONE:
  *   embedding  table [position table]                      -> x
- *   norm       x gain [bias]                               -> y, statistics
+ *   norm       x gain [bias] [residual]                    -> y = residual + norm(x), statistics
  *   linear     x weight [bias] [residual]                  -> y = residual + bias + x weight^T
  *   rope       x                                           -> y
  *   attention  q k v, key state, value state               -> y, log sums
@@ -72,7 +82,7 @@ typedef struct {
             int32_t group;
             bool center;
         } norm; /* group: columns normalised together; center: LayerNorm */
-        struct { float base; int32_t head_dim; bool halves; } rope;
+        struct { mote_turns turns; bool halves; } rope; /* halves: pairs are (i, i + n/2), not (2i, 2i + 1) */
         struct { int32_t heads, kv_heads, head_dim, window, q_column, k_column, v_column; float scale; } attention;
         struct { int32_t function; } activate;
         struct { float probability; } dropout;

@@ -143,29 +143,60 @@ static bool steps_may_differ(const mote_train_options *own, int64_t their_steps,
     return done <= (uint64_t)mote_schedule_common_steps(own) && done <= (uint64_t)mote_schedule_common_steps(&theirs);
 }
 
-static mote_status compare_fields(const mote_gguf *file, const mote_trainer *t, const char *group,
-                                  const mote_field *fields, size_t n, const void *object, uint64_t done,
-                                  mote_error *error) {
+/* Fields that checkpoints of before did not have are left as they are in *object: unset. */
+static mote_status read_fields(const mote_gguf *file, const char *group, const mote_field *fields, size_t n,
+                               void *object, mote_error *error) {
     for (size_t i = 0; i < n; i++) {
-        char key[KEY_BYTES], theirs_text[40], own_text[40];
-        uint64_t theirs = 0, own = mote_field_bits(&fields[i], object);
+        char key[KEY_BYTES];
+        uint64_t bits = 0;
         snprintf(key, sizeof key, "mote.training.%s.%s", group, fields[i].name);
+        if (fields[i].later && !mote_gguf_find(file, key)) continue;
         mote_status status =
-            read_bits(file, key, mote_field_is_real(&fields[i]) ? MOTE_GGUF_F64 : MOTE_GGUF_U64, &theirs, error);
+            read_bits(file, key, mote_field_is_real(&fields[i]) ? MOTE_GGUF_F64 : MOTE_GGUF_U64, &bits, error);
         if (status) return status;
-        if (theirs == own || fields[i].free) continue;
-        bool steps = object == &t->options && fields[i].offset == offsetof(mote_train_options, steps);
-        if (steps && theirs > 0 && theirs <= (uint64_t)fields[i].high &&
-            steps_may_differ(&t->options, (int64_t)theirs, done))
+        mote_field_set(&fields[i], object, bits);
+        if (mote_field_bits(&fields[i], object) != bits)
+            return mote_fail(error, MOTE_BAD_FILE, "%s: the key '%s' has a value that is not possible", file->map.path,
+                             key);
+    }
+    return MOTE_OK;
+}
+
+static mote_status compare_fields(const mote_gguf *file, const mote_trainer *t, const char *group,
+                                  const mote_field *fields, size_t n, const void *theirs, const void *own,
+                                  uint64_t done, mote_error *error) {
+    for (size_t i = 0; i < n; i++) {
+        char theirs_text[40], own_text[40];
+        uint64_t theirs_bits = mote_field_bits(&fields[i], theirs), own_bits = mote_field_bits(&fields[i], own);
+        if (theirs_bits == own_bits || fields[i].free) continue;
+        bool steps = own == &t->options && fields[i].offset == offsetof(mote_train_options, steps);
+        if (steps && theirs_bits > 0 && theirs_bits <= (uint64_t)fields[i].high &&
+            steps_may_differ(&t->options, (int64_t)theirs_bits, done))
             continue;
-        mote_field_print(&fields[i], theirs, theirs_text, sizeof theirs_text);
-        mote_field_print(&fields[i], own, own_text, sizeof own_text);
+        mote_field_print(&fields[i], theirs_bits, theirs_text, sizeof theirs_text);
+        mote_field_print(&fields[i], own_bits, own_text, sizeof own_text);
         mote_fail(error, MOTE_USAGE, "%s: the checkpoint was written with %s %s %s, this run has %s", file->map.path,
                   group, fields[i].name, theirs_text, own_text);
         return mote_hint(error, MOTE_USAGE, "continue with the %s of the checkpoint, or start anew without it",
                          fields[i].name);
     }
     return MOTE_OK;
+}
+
+/* The run is the one that the checkpoint is of. A shape of before is completed, which gives it today's family. */
+static mote_status compare_run(const mote_gguf *file, const mote_trainer *t, uint64_t done, mote_error *error) {
+    mote_config config = {0};
+    mote_train_options options = {0};
+    mote_status status = read_fields(file, "model", mote_config_fields, mote_n_config_fields, &config, error);
+    if (status == MOTE_OK)
+        status = read_fields(file, "option", mote_train_fields, mote_n_train_fields, &options, error);
+    if (status != MOTE_OK) return status;
+    mote_config_complete(&config, NULL); /* a shape that is not possible differs from the run's below */
+    status = compare_fields(file, t, "model", mote_config_fields, mote_n_config_fields, &config, &t->model->config,
+                            done, error);
+    if (status != MOTE_OK) return status;
+    return compare_fields(file, t, "option", mote_train_fields, mote_n_train_fields, &options, &t->options, done,
+                          error);
 }
 
 typedef struct {
@@ -247,10 +278,7 @@ mote_status mote_trainer_resume(mote_trainer *t, const char *path, mote_error *e
     position p = {0};
     status = read_position(&file, t, &p, error);
     if (status) goto done;
-    status =
-        compare_fields(&file, t, "model", mote_config_fields, mote_n_config_fields, &t->model->config, p.step, error);
-    if (status) goto done;
-    status = compare_fields(&file, t, "option", mote_train_fields, mote_n_train_fields, &t->options, p.step, error);
+    status = compare_run(&file, t, p.step, error);
     if (status) goto done;
     if (p.index > mote_data_order_windows(&t->order, p.epoch)) {
         status = mote_fail(error, MOTE_BAD_FILE, "%s: window %llu is past the end of its epoch", path,

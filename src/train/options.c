@@ -9,7 +9,7 @@
 #include "run/session.h"
 
 #define ROW(name, kind, low, high, zero_is_unset, free)                                                                \
-    { #name, MOTE_FIELD_##kind, offsetof(mote_train_options, name), low, high, zero_is_unset, free }
+    { #name, MOTE_FIELD_##kind, offsetof(mote_train_options, name), low, high, zero_is_unset, free, false }
 const mote_field mote_train_fields[] = {
     /*  name          kind    low     high    zero: unset, free */
     ROW(batch,        INT,    1,      65536,    true,  false),
@@ -36,12 +36,17 @@ const mote_field mote_train_fields[] = {
 #undef ROW
 const size_t mote_n_train_fields = sizeof mote_train_fields / sizeof *mote_train_fields;
 
-#define ROW(name, kind) { #name, MOTE_FIELD_##kind, offsetof(mote_config, name), 0, 0, false, false }
+#define ROW(name, kind) { #name, MOTE_FIELD_##kind, offsetof(mote_config, name), 0, 0, false, false, false }
+#define LATER(name, kind) { #name, MOTE_FIELD_##kind, offsetof(mote_config, name), 0, 0, false, false, true }
 const mote_field mote_config_fields[] = {
     ROW(family, INT),   ROW(vocab, INT),    ROW(context, INT), ROW(dim, INT),    ROW(layers, INT),
     ROW(heads, INT),    ROW(kv_heads, INT), ROW(head_dim, INT), ROW(hidden, INT), ROW(window, INT),
     ROW(tied, BOOL),    ROW(bias, BOOL),    ROW(qk_norm, BOOL), ROW(norm_epsilon, FLOAT), ROW(rope_base, FLOAT),
+    LATER(full_attention_period, INT), LATER(no_rope_period, INT), LATER(rope_base_window, FLOAT),
+    LATER(query_scale, FLOAT), LATER(rope_scaling, INT), LATER(rope_factor, FLOAT), LATER(rope_original_context, INT),
+    LATER(rope_low, FLOAT), LATER(rope_high, FLOAT), LATER(rope_attention_factor, FLOAT),
 };
+#undef LATER
 #undef ROW
 const size_t mote_n_config_fields = sizeof mote_config_fields / sizeof *mote_config_fields;
 

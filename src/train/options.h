@@ -21,6 +21,7 @@ typedef struct {
     double low, high;
     bool zero_is_unset; /* else a negative value is */
     bool free;          /* may differ when a checkpoint is resumed; `steps` has a rule of its own */
+    bool later;         /* checkpoints of before do not have it */
 } mote_field;
 
 extern const mote_field mote_train_fields[], mote_config_fields[];
