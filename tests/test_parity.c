@@ -25,7 +25,7 @@ typedef struct {
     const float *logits;
     const double *losses;
     double loss;
-    void *copies[MOST_TENSORS + 8];
+    void *copies[2 * MOST_TENSORS + 8];
     int n_copies;
 } golden;
 
@@ -52,16 +52,37 @@ static bool set_key(golden *g, const char *key, double value) {
                     {"hidden", &g->config.hidden},
                     {"window", &g->config.window},
                     {"halves", &g->halves},
+                    {"full_attention_period", &g->config.full_attention_period},
+                    {"no_rope_period", &g->config.no_rope_period},
+                    {"rope_original_context", &g->config.rope_original_context},
                     {"rows", &g->rows},
                     {"sequences", &g->sequences},
                     {"steps", &g->steps}};
     for (size_t i = 0; i < sizeof integers / sizeof *integers; i++)
         if (!strcmp(key, integers[i].key)) return *integers[i].place = (int)value, true;
+    const struct {
+        const char *key;
+        float *place;
+    } numbers[] = {{"norm_epsilon", &g->config.norm_epsilon},
+                   {"rope_base", &g->config.rope_base},
+                   {"rope_base_window", &g->config.rope_base_window},
+                   {"query_scale", &g->config.query_scale},
+                   {"rope_factor", &g->config.rope_factor},
+                   {"rope_low", &g->config.rope_low},
+                   {"rope_high", &g->config.rope_high},
+                   {"rope_attention_factor", &g->config.rope_attention_factor}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (!strcmp(key, numbers[i].key)) return *numbers[i].place = (float)value, true;
+    if (!strcmp(key, "rope_scaling")) return g->config.rope_scaling = (mote_rope_scaling)value, true;
     if (!strcmp(key, "tied")) return g->config.tied = value != 0, true;
     if (!strcmp(key, "bias")) return g->config.bias = value != 0, true;
     if (!strcmp(key, "qk_norm")) return g->config.qk_norm = value != 0, true;
-    if (!strcmp(key, "norm_epsilon")) return g->config.norm_epsilon = (float)value, true;
-    if (!strcmp(key, "rope_base")) return g->config.rope_base = (float)value, true;
+    return false;
+}
+
+static bool set_family(golden *g, const char *name) {
+    for (int family = 0; mote_family_get((mote_family)family); family++)
+        if (!strcmp(name, mote_family_name((mote_family)family))) return g->config.family = (mote_family)family, true;
     return false;
 }
 
@@ -77,7 +98,7 @@ static const char *read_header(golden *g) {
             if (t->vector) t->rows = 1;
             g->n_tensors++;
         } else if (sscanf(line, "%63s %63s\n", key, text) == 2) {
-            if (!strcmp(key, "family")) g->config.family = !strcmp(text, "gpt2") ? MOTE_FAMILY_GPT2 : MOTE_FAMILY_LLAMA;
+            if (!strcmp(key, "family")) CHECK(set_family(g, text), "unknown family %s", text);
             else CHECK(set_key(g, key, strtod(text, NULL)), "unknown key %s", key);
         }
     }
@@ -362,6 +383,14 @@ static void llama_gqa_bias(void) { check_case("llama_gqa_bias"); }
 static void llama_mqa_qk_norm(void) { check_case("llama_mqa_qk_norm"); }
 static void llama_window(void) { check_case("llama_window"); }
 static void gpt2(void) { check_case("gpt2"); }
+static void qwen2(void) { check_case("qwen2"); }
+static void qwen3(void) { check_case("qwen3"); }
+static void gemma3(void) { check_case("gemma3"); }
+static void smollm3(void) { check_case("smollm3"); }
+static void llama_linear(void) { check_case("llama_linear"); }
+static void llama_llama3(void) { check_case("llama_llama3"); }
+static void llama_yarn(void) { check_case("llama_yarn"); }
+static void qwen2_yarn_attention(void) { check_case("qwen2_yarn_attention"); }
 
 int main(void) {
     RUN(llama_mha_tied);
@@ -369,5 +398,13 @@ int main(void) {
     RUN(llama_mqa_qk_norm);
     RUN(llama_window);
     RUN(gpt2);
+    RUN(qwen2);
+    RUN(qwen3);
+    RUN(gemma3);
+    RUN(smollm3);
+    RUN(llama_linear);
+    RUN(llama_llama3);
+    RUN(llama_yarn);
+    RUN(qwen2_yarn_attention);
     return test_finish();
 }

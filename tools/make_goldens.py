@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """Writes tests/data/golden_*.bin: small models computed by an independent implementation (PyTorch, float64, autograd),
 written from the papers: Llama (Touvron et al. 2023), RoPE (Su et al. 2021), RMSNorm (Zhang, Sennrich 2019), SwiGLU
-(Shazeer 2020), GQA (Ainslie et al. 2023), GPT-2 (Radford et al. 2019), AdamW (Loshchilov, Hutter 2019).
+(Shazeer 2020), GQA (Ainslie et al. 2023), GPT-2 (Radford et al. 2019), AdamW (Loshchilov, Hutter 2019), YaRN (Peng et
+al. 2023), Gemma 3 (Gemma Team 2025), and what transformers' modeling_qwen2, _qwen3, _gemma3, _smollm3 and
+modeling_rope_utils compute.
 
     python3 tools/make_goldens.py [FOLDER]
 
@@ -10,6 +12,7 @@ The files are the same bytes on every run. A file is lines of text, then binary,
     mote-golden 1
     <key> <value>                      the config: family, vocab, context, dim, layers, heads, kv_heads, head_dim,
                                        hidden, window, tied, bias, qk_norm, halves (pairing of RoPE), norm_epsilon, rope_base;
+                                       of some cases what MORE has, under the names of mote_config;
                                        then rows, sequences, steps: of a batch, and batches
     tensor <name> <rows> <cols> <base> in the order of the data; rows 0: a vector
     data
@@ -37,12 +40,30 @@ STEPS = 10
 EPSILON = 1e-5
 BASE = dict(vocab=37, context=24, dim=24, layers=2, heads=4, kv_heads=4, head_dim=6, hidden=40, window=0, tied=1,
             bias=0, qk_norm=0, halves=0, norm_epsilon=EPSILON, rope_base=10000)
+MORE = dict(full_attention_period=0, no_rope_period=0, rope_base_window=0, query_scale=0, rope_scaling=0, rope_factor=0,
+            rope_original_context=0, rope_low=0, rope_high=0, rope_attention_factor=0)
+LINEAR, LLAMA3, YARN = 1, 2, 3
+SMALL = dict(vocab=29, dim=16, hidden=24)
+TURNS = dict(SMALL, kv_heads=2, head_dim=8, rope_base=100)  # four pairs: some fast, some slow
 CASES = {
     "llama_mha_tied": dict(family="llama"),
     "llama_gqa_bias": dict(family="llama", kv_heads=2, tied=0, bias=1),
     "llama_mqa_qk_norm": dict(family="llama", kv_heads=1, head_dim=8, qk_norm=1, halves=1),
     "llama_window": dict(family="llama", kv_heads=2, window=5),
     "gpt2": dict(family="gpt2", bias=1, hidden=48),
+    "qwen2": dict(SMALL, family="qwen2", kv_heads=2, bias=1, halves=1, rope_base=1000000),
+    "qwen3": dict(SMALL, family="qwen3", kv_heads=2, head_dim=8, tied=0, qk_norm=1, halves=1),
+    "gemma3": dict(SMALL, family="gemma3", layers=3, kv_heads=1, head_dim=8, window=4, qk_norm=1, halves=1,
+                   rope_base=1000, full_attention_period=2, rope_base_window=50, query_scale=0.3, rope_scaling=LINEAR,
+                   rope_factor=8),
+    "smollm3": dict(SMALL, family="smollm3", layers=5, kv_heads=2, no_rope_period=4),
+    "llama_linear": dict(TURNS, family="llama", rope_scaling=LINEAR, rope_factor=4),
+    "llama_llama3": dict(TURNS, family="llama", rope_scaling=LLAMA3, rope_factor=8, rope_original_context=24,
+                         rope_low=1, rope_high=3),
+    "llama_yarn": dict(TURNS, family="llama", rope_scaling=YARN, rope_factor=4, rope_original_context=32, rope_low=1,
+                       rope_high=32),
+    "qwen2_yarn_attention": dict(TURNS, family="qwen2", bias=1, halves=1, rope_scaling=YARN, rope_factor=4,
+                                 rope_original_context=128, rope_low=1, rope_high=4, rope_attention_factor=1.25),
 }
 
 
@@ -61,7 +82,7 @@ def tensors_of(c):
         if bias:
             out.append((name + ".bias", 0, cols, 0, 0.1))
 
-    gpt2 = c["family"] == "gpt2"
+    gpt2, gemma = c["family"] == "gpt2", c["family"] == "gemma3"
     if gpt2:
         out.append(("position_embd.weight", c["context"], d, 0, 0.1))
     for i in range(c["layers"]):
@@ -77,11 +98,15 @@ def tensors_of(c):
                 norm(b + "attn_q_norm", c["head_dim"], False)
                 norm(b + "attn_k_norm", c["head_dim"], False)
         linear(b + "attn_output", d, q, gpt2)
+        if gemma:
+            norm(b + "post_attention_norm", d, False)
         norm(b + "ffn_norm", d, gpt2)
         if not gpt2:
             linear(b + "ffn_gate", h, d, False)
         linear(b + "ffn_up", h, d, gpt2)
         linear(b + "ffn_down", d, h, gpt2)
+        if gemma:
+            norm(b + "post_ffw_norm", d, False)
     norm("output_norm", d, gpt2)
     if not c["tied"]:
         linear("output", c["vocab"], d, False)
@@ -98,11 +123,41 @@ def layer_norm(x, gain, bias):
     return (x - mean) / torch.sqrt(variance + EPSILON) * gain + bias
 
 
-def rope(x, c):
-    """x [tokens, heads, head_dim]: each pair turned as a complex number by position * base^(-2i / head_dim)."""
+def is_local(c, layer):
+    return c["window"] > 0 and not (c["full_attention_period"] and (layer + 1) % c["full_attention_period"] == 0)
+
+
+def turns(c, layer):
+    """Radians a position adds to each pair, and the length of the turned pairs."""
+    n, factor, low, high = c["head_dim"], c["rope_factor"], c["rope_low"], c["rope_high"]
+    if is_local(c, layer) and c["rope_base_window"]:
+        return c["rope_base_window"] ** (-2.0 * torch.arange(n // 2) / n), 1.0
+    frequency = c["rope_base"] ** (-2.0 * torch.arange(n // 2) / n)
+    context = c["rope_original_context"]
+    if c["rope_scaling"] == LINEAR:
+        return frequency / factor, 1.0
+    if c["rope_scaling"] == LLAMA3:
+        wavelength = 2 * np.pi / frequency
+        smooth = (context / wavelength - low) / (high - low)
+        medium = (1 - smooth) * frequency / factor + smooth * frequency
+        slow = torch.where(wavelength > context / low, frequency / factor, medium)
+        return torch.where(wavelength < context / high, frequency, slow), 1.0
+    if c["rope_scaling"] == YARN:
+        def pair_of(rotations):
+            return n * np.log(context / (rotations * 2 * np.pi)) / (2 * np.log(c["rope_base"]))
+        first, last = max(np.floor(pair_of(high)), 0), min(np.ceil(pair_of(low)), n - 1)
+        ramp = torch.clamp((torch.arange(n // 2) - first) / (last - first), 0, 1)
+        length = c["rope_attention_factor"] or 0.1 * np.log(factor) + 1
+        return frequency / factor * ramp + frequency * (1 - ramp), length
+    return frequency, 1.0
+
+
+def rope(x, c, layer):
+    """x [tokens, heads, head_dim]: each pair turned as a complex number by position * frequency."""
     n = c["head_dim"]
-    angle = torch.arange(x.shape[0])[:, None] * c["rope_base"] ** (-2.0 * torch.arange(n // 2) / n)[None]
-    turn = torch.polar(torch.ones_like(angle), angle)[:, None, :]
+    frequency, length = turns(c, layer)
+    angle = torch.arange(x.shape[0])[:, None] * frequency[None]
+    turn = torch.polar(torch.full_like(angle, length), angle)[:, None, :]
     if c["halves"]:
         z = torch.complex(x[..., : n // 2], x[..., n // 2:]) * turn
         return torch.cat([z.real, z.imag], -1)
@@ -110,22 +165,23 @@ def rope(x, c):
     return torch.view_as_real(z).reshape(x.shape)
 
 
-def attention(q, k, v, c):
+def attention(q, k, v, c, layer):
     """q [tokens, heads, n], k and v [tokens, kv_heads, n]; each sequence by itself."""
     tokens, heads, n = q.shape
     group = heads // k.shape[1]
     i, j = torch.arange(tokens)[:, None], torch.arange(tokens)[None]
-    seen = (j <= i) & ((i - j < c["window"]) if c["window"] else (j >= 0))
+    seen = (j <= i) & ((i - j < c["window"]) if is_local(c, layer) else (j >= 0))
+    divisor = 1 / c["query_scale"] if c["query_scale"] else n ** 0.5
     out = []
     for h in range(heads):
-        score = q[:, h] @ k[:, h // group].T / n ** 0.5
+        score = q[:, h] @ k[:, h // group].T / divisor
         out.append(torch.softmax(score.masked_fill(~seen, float("-inf")), -1) @ v[:, h // group])
     return torch.stack(out, 1).reshape(tokens, heads * n)
 
 
 def forward(w, c, tokens):
     """One sequence [tokens] -> logits [tokens, vocab]."""
-    gpt2 = c["family"] == "gpt2"
+    gpt2, gemma = c["family"] == "gpt2", c["family"] == "gemma3"
     n, heads, kv_heads = c["head_dim"], c["heads"], c["kv_heads"]
 
     def linear(name, x):
@@ -135,7 +191,12 @@ def forward(w, c, tokens):
     def norm(name, x):
         return layer_norm(x, w[name + ".weight"], w[name + ".bias"]) if gpt2 else rms_norm(x, w[name + ".weight"])
 
+    def gelu(u):
+        return 0.5 * u * (1 + torch.tanh((2 / np.pi) ** 0.5 * (u + 0.044715 * u ** 3)))
+
     x = w["token_embd.weight"][tokens]
+    if gemma:
+        x = x * c["dim"] ** 0.5
     if gpt2:
         x = x + w["position_embd.weight"][: len(tokens)]
     for i in range(c["layers"]):
@@ -148,17 +209,18 @@ def forward(w, c, tokens):
         q, k, v = q.reshape(-1, heads, n), k.reshape(-1, kv_heads, n), v.reshape(-1, kv_heads, n)
         if c["qk_norm"]:
             q, k = norm(b + "attn_q_norm", q), norm(b + "attn_k_norm", k)
-        if not gpt2:
-            q, k = rope(q, c), rope(k, c)
-        x = x + linear(b + "attn_output", attention(q, k, v, c))
+        if not gpt2 and not (c["no_rope_period"] and (i + 1) % c["no_rope_period"] == 0):
+            q, k = rope(q, c, i), rope(k, c, i)
+        y = linear(b + "attn_output", attention(q, k, v, c, i))
+        x = x + (norm(b + "post_attention_norm", y) if gemma else y)
         y = norm(b + "ffn_norm", x)
         if gpt2:
-            u = linear(b + "ffn_up", y)
-            y = 0.5 * u * (1 + torch.tanh((2 / np.pi) ** 0.5 * (u + 0.044715 * u ** 3)))
+            y = gelu(linear(b + "ffn_up", y))
         else:
             g = linear(b + "ffn_gate", y)
-            y = g / (1 + torch.exp(-g)) * linear(b + "ffn_up", y)
-        x = x + linear(b + "ffn_down", y)
+            y = (gelu(g) if gemma else g / (1 + torch.exp(-g))) * linear(b + "ffn_up", y)
+        y = linear(b + "ffn_down", y)
+        x = x + (norm(b + "post_ffw_norm", y) if gemma else y)
     x = norm("output_norm", x)
     return x @ w["token_embd.weight" if c["tied"] else "output.weight"].T
 
@@ -175,7 +237,8 @@ def batch_loss(w, c, tokens, targets):
 
 
 def make(name, change, seed, folder):
-    c = dict(BASE, **change)
+    c = dict(BASE, **MORE)
+    c.update(change)
     random = np.random.RandomState(seed)
     shapes = tensors_of(c)
     stored, w = [], {}
@@ -203,7 +266,7 @@ def make(name, change, seed, folder):
         losses.append(step_loss.item())
 
     with open(os.path.join(folder, f"golden_{name}.bin"), "wb") as f:
-        lines = ["mote-golden 1", f"family {c['family']}"] + [f"{k} {c[k]}" for k in BASE]
+        lines = ["mote-golden 1", f"family {c['family']}"] + [f"{k} {c[k]}" for k in BASE] + [f"{k} {c[k]}" for k in MORE if k in change]
         lines += [f"rows {rows}", f"sequences {len(LENGTHS)}", f"steps {STEPS}"]
         lines += [f"tensor {t} {r} {n} {base}" for t, r, n, base, _ in shapes] + ["data", ""]
         f.write("\n".join(lines).encode())

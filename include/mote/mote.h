@@ -192,7 +192,7 @@ typedef struct {
     int vocab, context, dim, layers, heads, kv_heads; /* kv_heads divides heads */
     int head_dim;                                     /* usually dim / heads */
     int hidden;                                       /* width of the feed-forward part */
-    int window;                                       /* sliding window in tokens; 0: none; gemma3, < 0: a quarter of it */
+    int window;                                       /* sliding window in tokens; 0: none; < 0: the family's */
     bool tied;                                        /* output head shares the token embedding */
     bool bias;                                        /* biases: gpt2 everywhere, others on q, k, v */
     bool qk_norm;                                     /* RMSNorm on each head of q and k; makes llama qwen3 */
