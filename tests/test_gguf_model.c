@@ -9,6 +9,7 @@
 #include "models/model.h"
 #include "test.h"
 #include "text/learner.h"
+#include "train/options.h"
 
 #define PATH "build/test_gguf_model.gguf"
 static const char text[] = "Once upon a time there was a speck of dust. It saw the sea, and the sea saw it.\n";
@@ -32,11 +33,19 @@ static mote_model *create(mote_family family, mote_tokenizer_kind kind, int vari
     config.dim = 24, config.layers = 2, config.heads = 4, config.context = 16, config.hidden = 40;
     config.tied = variant == PLAIN;
     if (variant == NO_BIAS) config.bias = false;
-    if (family == MOTE_FAMILY_LLAMA) config.kv_heads = 2;
-    if (family == MOTE_FAMILY_LLAMA && variant) {
-        config.qk_norm = true, config.head_dim = 8, config.window = 5;
-        config.norm_epsilon = 1e-6f, config.rope_base = 500000;
+    if (family != MOTE_FAMILY_GPT2) config.kv_heads = 2;
+    if (family != MOTE_FAMILY_GPT2 && variant) {
+        config.head_dim = 8, config.window = 5, config.norm_epsilon = 1e-6f, config.rope_base = 500000;
+        config.rope_factor = 4, config.rope_original_context = 9;
     }
+    if (family == MOTE_FAMILY_LLAMA && variant) config.qk_norm = true;
+    if (family == MOTE_FAMILY_QWEN2 && variant) config.rope_scaling = MOTE_ROPE_LINEAR;
+    if (family == MOTE_FAMILY_QWEN3 && variant) config.rope_scaling = MOTE_ROPE_YARN, config.rope_high = 16;
+    if (family == MOTE_FAMILY_GEMMA3 && variant) {
+        config.layers = 4, config.full_attention_period = 3, config.rope_base_window = 500, config.query_scale = 0.4f;
+        config.rope_scaling = MOTE_ROPE_LINEAR;
+    }
+    if (family == MOTE_FAMILY_SMOLLM3) config.layers = 5, config.rope_scaling = variant ? MOTE_ROPE_YARN : 0;
     mote_model *model = NULL;
     CHECK(mote_model_create(&config, tokenizer, 7, &model, &error) == MOTE_OK, "%s", error.message);
     if (model) CHECK(mote_model_set_name(model, "a test", &error) == MOTE_OK);
@@ -45,10 +54,29 @@ static mote_model *create(mote_family family, mote_tokenizer_kind kind, int vari
 }
 
 static bool same_config(const mote_config *a, const mote_config *b) {
-    return a->family == b->family && a->vocab == b->vocab && a->context == b->context && a->dim == b->dim &&
-           a->layers == b->layers && a->heads == b->heads && a->kv_heads == b->kv_heads && a->head_dim == b->head_dim &&
-           a->hidden == b->hidden && a->window == b->window && a->tied == b->tied && a->bias == b->bias &&
-           a->qk_norm == b->qk_norm && a->norm_epsilon == b->norm_epsilon && a->rope_base == b->rope_base;
+    for (size_t i = 0; i < mote_n_config_fields; i++)
+        if (mote_field_bits(&mote_config_fields[i], a) != mote_field_bits(&mote_config_fields[i], b)) {
+            printf("     %s differs\n", mote_config_fields[i].name);
+            return false;
+        }
+    return true;
+}
+
+/* The bits of the last logits of a few tokens. */
+static float *logits_of(const mote_model *model, int vocab) {
+    static const int32_t tokens[] = {3, 1, 4, 1, 5, 2, 6, 5, 3, 5, 0, 2}, positions[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+        10, 11};
+    mote_error error = {0};
+    mote_session_options options = mote_session_options_default();
+    mote_session *session = NULL;
+    options.threads = 1;
+    CHECK(mote_session_create(model, &options, &session, &error) == MOTE_OK, "%s", error.message);
+    mote_batch batch = {12, tokens, positions, NULL, NULL};
+    CHECK(mote_session_run(session, &batch, &error) == MOTE_OK, "%s", error.message);
+    float *logits = malloc((size_t)vocab * sizeof *logits);
+    memcpy(logits, mote_session_logits(session, 0), (size_t)vocab * sizeof *logits);
+    mote_session_destroy(session);
+    return logits;
 }
 
 /* Every weight of `opened` is that of `saved` as the type keeps it; blocks that no kernel runs on are f32. */
@@ -109,6 +137,11 @@ static void round_trip(mote_family family, mote_tokenizer_kind kind, int variant
         CHECK(strcmp(opened->name, "a test") == 0 && !opened->tokenizer_problem);
         compare_weights(model, opened, type);
         check_own_forms(type);
+        if (type == MOTE_TYPE_F32) {
+            float *x = logits_of(model, a.vocab), *y = logits_of(opened, a.vocab);
+            CHECK(memcmp(x, y, (size_t)a.vocab * sizeof *x) == 0, "the logits changed");
+            free(x), free(y);
+        }
         const mote_tokenizer *before = mote_model_tokenizer(model), *after = mote_model_tokenizer(opened);
         int32_t *x = NULL, *y = NULL;
         size_t n = 0, m = 0;
@@ -181,6 +214,97 @@ static void bad_scales_are_refused(void) {
         CHECK(status == (info->row_header_bytes ? MOTE_OK : MOTE_USAGE), "%s: %s", info->name, error.message);
         free(rows);
         mote_model_close(model);
+    }
+}
+
+static void others_round_trip(void) {
+    for (int family = MOTE_FAMILY_QWEN2; mote_family_get((mote_family)family); family++)
+        for (int variant = 0; variant < 2; variant++) {
+            round_trip((mote_family)family, MOTE_TOKENIZER_BYTE, variant, MOTE_TYPE_F32);
+            round_trip((mote_family)family, MOTE_TOKENIZER_BYTE, variant, MOTE_TYPE_F16);
+        }
+}
+
+static mote_model *create_llama3(float factor, float low, float high, int context, int head_dim, float base) {
+    mote_error error = {0};
+    mote_config c = mote_config_default(MOTE_FAMILY_LLAMA);
+    c.vocab = 11, c.dim = 8, c.layers = 1, c.heads = 1, c.head_dim = head_dim, c.hidden = 12, c.context = 40;
+    c.rope_scaling = MOTE_ROPE_LLAMA3, c.rope_factor = factor, c.rope_low = low, c.rope_high = high;
+    c.rope_original_context = context, c.rope_base = base;
+    mote_model *model = NULL;
+    CHECK(mote_model_create(&c, NULL, 1, &model, &error) == MOTE_OK, "%s", error.message);
+    return model;
+}
+
+/* Without the keys of mote, as other programs write it: the parameters are found again. With one divisor changed the
+ * file is refused. */
+static void copy_without_keys(const char *from, const char *to, float times) {
+    mote_error error = {0};
+    mote_gguf file = {0};
+    mote_gguf_writer *w = NULL;
+    CHECK(mote_gguf_open(from, &file, &error) == MOTE_OK, "%s", error.message);
+    CHECK(mote_gguf_writer_open(to, &w, &error) == MOTE_OK, "%s", error.message);
+    for (size_t i = 0; i < file.n_entries; i++) {
+        const mote_gguf_entry *e = &file.entries[i];
+        char key[96];
+        snprintf(key, sizeof key, "%.*s", (int)e->key.size, e->key.bytes);
+        if (strncmp(key, "mote.", 5) == 0) continue;
+        if (e->kind == MOTE_GGUF_STRING) mote_gguf_put_string(w, key, (const char *)e->data, e->data_bytes);
+        if (e->kind == MOTE_GGUF_U32) mote_gguf_put_u32(w, key, (uint32_t)mote_gguf_load(e->data, 4));
+        if (e->kind == MOTE_GGUF_F32) mote_gguf_put_f32(w, key, (float)mote_gguf_load_number(e->data, e->kind));
+    }
+    for (size_t i = 0; i < file.n_tensors; i++) {
+        const mote_gguf_tensor *t = &file.tensors[i];
+        char name[96];
+        snprintf(name, sizeof name, "%.*s", (int)t->name.size, t->name.bytes);
+        mote_gguf_put_tensor(w, name, MOTE_TYPE_F32, t->n_dims == 1 ? 0 : t->dims[1], t->dims[0]);
+    }
+    mote_gguf_begin_data(w);
+    for (size_t i = 0; i < file.n_tensors; i++) {
+        const mote_gguf_tensor *t = &file.tensors[i];
+        if (!strncmp(t->name.bytes, "rope_freqs", 10)) {
+            float first = times * (float)mote_gguf_load_number(t->data, MOTE_GGUF_F32);
+            mote_gguf_write_tensor(w, &first, 4);
+            mote_gguf_write_tensor(w, t->data + 4, t->bytes - 4);
+        } else {
+            mote_gguf_write_tensor(w, t->data, t->bytes);
+        }
+    }
+    CHECK(mote_gguf_finish(w, &error) == MOTE_OK, "%s", error.message);
+    mote_gguf_close(&file);
+}
+
+static void divisors_of_llama3(void) {
+    static const struct { float factor, low, high; int context, head_dim; float base; bool standard; } cases[] = {
+        {32, 1, 4, 8192, 64, 500000, true}, /* Llama 3.2 1B */
+        {8, 1, 4, 8192, 128, 500000, true}, /* Llama 3.1 8B */
+        {8, 1, 3, 24, 16, 100, false},
+        {4, 2, 7, 4000, 32, 10000, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        mote_error error = {0};
+        mote_model *model = create_llama3(cases[i].factor, cases[i].low, cases[i].high, cases[i].context,
+                                          cases[i].head_dim, cases[i].base);
+        mote_model *opened = NULL, *found = NULL, *refused = NULL;
+        CHECK(mote_model_save(model, PATH, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_model_open(PATH, &opened, &error) == MOTE_OK, "%s", error.message);
+        mote_config a = mote_model_config(model), b = mote_model_config(opened), c;
+        CHECK(same_config(&a, &b));
+        copy_without_keys(PATH, PATH ".others", 1);
+        CHECK(mote_model_open(PATH ".others", &found, &error) == MOTE_OK, "case %zu: %s", i, error.message);
+        c = mote_model_config(found);
+        CHECK(!cases[i].standard || same_config(&a, &c), "case %zu", i);
+        float *x = logits_of(model, 11), *y = logits_of(opened, 11), *z = logits_of(found, 11);
+        CHECK(memcmp(x, y, 11 * sizeof *x) == 0, "case %zu: opened, the logits differ", i);
+        for (int j = 0; j < 11; j++)
+            CHECK(fabsf(x[j] - z[j]) <= (cases[i].standard ? 0 : 1e-5f), "case %zu: %g, found again %g", i,
+                  (double)x[j], (double)z[j]);
+        free(x), free(y), free(z);
+        copy_without_keys(PATH, PATH ".others", 1.5f);
+        CHECK(mote_model_open(PATH ".others", &refused, &error) == MOTE_BAD_FILE &&
+              strstr(error.message, "rope_freqs.weight"), "case %zu: %s", i, error.message);
+        mote_model_close(model), mote_model_close(opened), mote_model_close(found), mote_model_close(refused);
+        remove(PATH ".others");
     }
     remove(PATH);
 }
@@ -461,12 +585,26 @@ static void contradictory_keys(void) {
     bad("head of 65536", "case.gguf", (twist){.key = "llama.attention.key_length", .value = 65536});
     bad("keys and values differ", "different lengths", (twist){.key = "llama.attention.value_length", .value = 2});
     bad("a part of each head rotated", "only a part", (twist){.key = "llama.rope.dimension_count", .value = 2});
-    bad("scaled rotation", "scaled", (twist){.text_key = "llama.rope.scaling.type", .text = "linear"});
+    bad("rotation scaled in an unknown way", "'longrope'",
+        (twist){.text_key = "llama.rope.scaling.type", .text = "longrope"});
     good("rotation not scaled", (twist){.text_key = "llama.rope.scaling.type", .text = "none"});
-    bad("a factor of scaling without a type", "scaled", (twist){.key = "llama.rope.scaling.factor", .value = 4});
+    bad("not scaled, with a factor", "kind none",
+        (twist){.text_key = "llama.rope.scaling.type", .text = "none", .key = "llama.rope.scaling.factor", .value = 4});
+    good("a factor of scaling without a type", (twist){.key = "llama.rope.scaling.factor", .value = 4});
+    bad("a factor of 2^32 - 1", "rope.scaling.factor",
+        (twist){.key = "llama.rope.scaling.factor", .value = UINT32_MAX});
     good("a factor of one", (twist){.key = "llama.rope.scaling.factor", .value = 1});
-    bad("scaled rotation of old files", "scaled", (twist){.key = "llama.rope.scale_linear", .value = 2});
-    bad("experts", "mixture of experts", (twist){.key = "llama.expert_count", .value = 8});
+    good("scaled rotation of old files", (twist){.key = "llama.rope.scale_linear", .value = 2});
+    bad("longer vectors without yarn", "length of vectors",
+        (twist){.key = "llama.rope.scaling.attn_factor", .value = 2});
+    bad("experts", "'llama.expert_count' is 8", (twist){.key = "llama.expert_count", .value = 8});
+    bad("capped logits", "'llama.final_logit_softcapping' is 30",
+        (twist){.key = "llama.final_logit_softcapping", .value = 30});
+    bad("scaled logits", "logit_scale", (twist){.key = "llama.logit_scale", .value = 8});
+    good("logits scaled by one", (twist){.key = "llama.logit_scale", .value = 1});
+    bad("layers of two kinds", "sliding_window_pattern",
+        (twist){.key = "llama.attention.sliding_window_pattern", .value = 6});
+    bad("not causal", "behind them", (twist){.off = "llama.attention.causal"});
     bad("vocabulary that the embedding has not", "embedding of 5 rows", (twist){.key = "llama.vocab_size", .value = 6});
     bad("epsilon is not a number", "layer_norm_rms_epsilon",
         (twist){.text_key = "llama.attention.layer_norm_rms_epsilon"});
@@ -576,6 +714,8 @@ int main(void) {
     RUN(llama_round_trips);
     RUN(gpt2_round_trips);
     RUN(bad_scales_are_refused);
+    RUN(others_round_trip);
+    RUN(divisors_of_llama3);
     RUN(gpt2_without_biases_has_zeros_in_the_file);
     RUN(tokenizer_round_trips);
     RUN(turns_round_trip);

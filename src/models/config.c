@@ -56,6 +56,7 @@ int mote_config_fit_dim(const mote_config *c, int dim) {
 
 /* What the kind of scaling does not use is 0, so that equal computations have equal configs. */
 static void complete_scaling(mote_config *c) {
+    if (c->rope_factor == 1 && !(c->rope_attention_factor > 0)) c->rope_scaling = MOTE_ROPE_PLAIN;
     bool plain = c->rope_scaling == MOTE_ROPE_PLAIN, linear = c->rope_scaling == MOTE_ROPE_LINEAR;
     bool llama3 = c->rope_scaling == MOTE_ROPE_LLAMA3, yarn = c->rope_scaling == MOTE_ROPE_YARN;
     if (plain) c->rope_factor = 0;
@@ -73,8 +74,8 @@ static mote_status check_scaling(const mote_config *c, mote_error *error) {
         return mote_fail(error, MOTE_USAGE, "unknown rotary scaling %d", (int)c->rope_scaling);
     if (c->rope_scaling == MOTE_ROPE_PLAIN) return MOTE_OK;
     const char *kind = mote_rope_scaling_name(c->rope_scaling);
-    if (!(c->rope_factor >= 1 && c->rope_factor <= 1e6f))
-        return mote_fail(error, MOTE_USAGE, "the factor %g of the %s rotary scaling must be from 1 to 1e6",
+    if (!(c->rope_factor > 1 && c->rope_factor <= 1e6f))
+        return mote_fail(error, MOTE_USAGE, "the factor %g of the %s rotary scaling must be above 1, up to 1e6",
                          (double)c->rope_factor, kind);
     if (c->rope_scaling == MOTE_ROPE_LINEAR) return MOTE_OK;
     if (!(c->rope_low > 0 && c->rope_high > c->rope_low && c->rope_high <= 1e6f))
