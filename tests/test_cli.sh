@@ -144,6 +144,8 @@ code "qwen2 without biases" 2 plan --family qwen2 --no-bias
 says "qwen2 without biases is named" "always has biases"
 code "gemma3 with biases" 2 plan --family gemma3 --bias
 code "qwen3 without norms" 2 plan --family qwen3 --no-qk-norm
+code "a scaling without a factor" 2 plan --rope-scaling yarn
+code "gpt2 with a scaling" 2 plan --family gpt2 --rope-scaling linear --rope-factor 2
 code "heads without a width" 0 plan text.txt --heads 5
 code "heads without a width: init" 0 init -o heads.gguf --heads 5 --vocab 64
 code "heads and key-value heads" 2 plan text.txt --heads 3 --kv-heads 2
@@ -160,6 +162,8 @@ in_vain "--vocab has no effect: this text" plan text.txt --vocab 300
 in_vain "--tokens has no effect" plan text.txt --tokens 5000
 in_vain "--tokenizer has no effect" plan --tokenizer bpe
 in_vain "--rope-base has no effect with --family gpt2" plan --family gpt2 --rope-base 5000
+in_vain "--rope-factor has no effect" plan --rope-factor 2
+in_vain "--rope-original-context has no effect" plan --rope-scaling linear --rope-factor 2 --rope-original-context 32
 in_vain "--adam-lr has no effect" plan --optimizer adamw --adam-lr 0.1
 in_vain "--warmup is not shorter" plan --warmup 5 --steps 5
 in_vain "--min-lr has no effect" plan --schedule constant --min-lr 1e-9
@@ -253,7 +257,9 @@ for tokenizer in byte char word bpe; do
 done
 code "every number" 0 train text.txt -o n.gguf $small --steps 3 --kv-heads 1 --head-dim 16 --window 16 --untied \
     --qk-norm \
-    --bias --norm-epsilon 1e-6 --rope-base 5000 --accumulate 2 --validation 0.2 --min-lr 1e-4 --beta1 0.8 --beta2 0.99 \
+    --bias --norm-epsilon 1e-6 --rope-base 5000 \
+    --rope-scaling yarn --rope-factor 2 --rope-original-context 16 \
+    --accumulate 2 --validation 0.2 --min-lr 1e-4 --beta1 0.8 --beta2 0.99 \
     --epsilon 1e-9 --weight-decay 0.05 --schedule wsd --warmup 1 --decay-part 0.5 --clip 0.5 --dropout 0.1 \
     --average 0.9 \
     --seed 5 --save-every 2 --keep 1 --evaluate-every 1 --sample-every 2 --sample-prompt The --skip-bad --cpu scalar

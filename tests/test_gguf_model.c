@@ -35,7 +35,8 @@ static mote_model *create(mote_family family, mote_tokenizer_kind kind, int vari
     if (variant == NO_BIAS) config.bias = false;
     if (family != MOTE_FAMILY_GPT2) config.kv_heads = 2;
     if (family != MOTE_FAMILY_GPT2 && variant) {
-        config.head_dim = 8, config.window = 5, config.norm_epsilon = 1e-6f, config.rope_base = 500000;
+        if (family != MOTE_FAMILY_QWEN2) config.head_dim = 8;
+        config.window = 5, config.norm_epsilon = 1e-6f, config.rope_base = 500000;
         config.rope_factor = 4, config.rope_original_context = 9;
     }
     if (family == MOTE_FAMILY_LLAMA && variant) config.qk_norm = true;

@@ -51,7 +51,7 @@ CASES = {
     "llama_mqa_qk_norm": dict(family="llama", kv_heads=1, head_dim=8, qk_norm=1, halves=1),
     "llama_window": dict(family="llama", kv_heads=2, window=5),
     "gpt2": dict(family="gpt2", bias=1, hidden=48),
-    "qwen2": dict(SMALL, family="qwen2", kv_heads=2, bias=1, halves=1, rope_base=1000000),
+    "qwen2": dict(SMALL, family="qwen2", kv_heads=2, head_dim=4, bias=1, halves=1, rope_base=1000000),
     "qwen3": dict(SMALL, family="qwen3", kv_heads=2, head_dim=8, tied=0, qk_norm=1, halves=1),
     "gemma3": dict(SMALL, family="gemma3", layers=3, kv_heads=1, head_dim=8, window=4, qk_norm=1, halves=1,
                    rope_base=1000, full_attention_period=2, rope_base_window=50, query_scale=0.3, rope_scaling=LINEAR,
@@ -62,7 +62,7 @@ CASES = {
                          rope_low=1, rope_high=3),
     "llama_yarn": dict(TURNS, family="llama", rope_scaling=YARN, rope_factor=4, rope_original_context=32, rope_low=1,
                        rope_high=32),
-    "qwen2_yarn_attention": dict(TURNS, family="qwen2", bias=1, halves=1, rope_scaling=YARN, rope_factor=4,
+    "qwen2_yarn_attention": dict(TURNS, family="qwen2", heads=2, bias=1, halves=1, rope_scaling=YARN, rope_factor=4,
                                  rope_original_context=128, rope_low=1, rope_high=4, rope_attention_factor=1.25),
 }
 

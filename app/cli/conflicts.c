@@ -57,6 +57,17 @@ static bool gpt2_shared(const struct asked *asked) {
     bool same = setup.kv_heads == setup.heads;
     return setup.family == MOTE_FAMILY_GPT2 && given(asked, "kv-heads") && !same;
 }
+static bool scaled(void) { return setup.rope_scaling != UNSET && setup.rope_scaling != MOTE_ROPE_PLAIN; }
+static bool scaled_by_nothing(const struct asked *asked) {
+    return find(asked, "rope-scaling") && scaled() && !(setup.rope_factor > 0);
+}
+static bool factor_of_nothing(const struct asked *asked) {
+    return given(asked, "rope-factor") && setup.rope_factor > 0 && !scaled();
+}
+static bool context_of_nothing(const struct asked *asked) {
+    bool used = setup.rope_scaling == MOTE_ROPE_LLAMA3 || setup.rope_scaling == MOTE_ROPE_YARN;
+    return given(asked, "rope-original-context") && setup.rope_original_context > 0 && !used;
+}
 static bool adam_beside_another(const struct asked *asked) {
     bool muon = setup.optimizer == UNSET || setup.optimizer == OPTIMIZER_MUON, same = setup.adam_lr == setup.lr;
     return !muon && given(asked, "adam-lr") && !same;
@@ -84,10 +95,13 @@ static const struct {
     {end_above_peak, true, "--min-lr, the learning rate at the end, is above --lr, its peak", "lower it or raise --lr"},
     {gpt2_normed, true, "--qk-norm is not possible with --family gpt2", "--family llama has it"},
     {gpt2_shared, true, "--kv-heads other than --heads is not possible with --family gpt2", "--family llama has it"},
+    {scaled_by_nothing, true, "--rope-scaling says how, and not by how much", "add --rope-factor"},
     {letters_bounded, false, "--vocab has no effect with --tokenizer byte or char: the text sets it", NULL},
     {tokens_of_a_text, false, "--tokens has no effect with a TEXT: its own are counted", NULL},
     {tokenizer_of_nothing, false, "--tokenizer has no effect without a TEXT: --vocab sets the vocabulary", NULL},
     {gpt2_turned, false, "--rope-base has no effect with --family gpt2: its positions are learned", NULL},
+    {factor_of_nothing, false, "--rope-factor has no effect without --rope-scaling", NULL},
+    {context_of_nothing, false, "--rope-original-context has no effect without --rope-scaling llama3 or yarn", NULL},
     {adam_beside_another, false, "--adam-lr has no effect without --optimizer muon: --lr is the only rate", NULL},
     {warmup_to_the_end, false, "--warmup is not shorter than --steps: the learning rate never reaches --lr", NULL},
     {end_of_constant, false, "--min-lr has no effect with --schedule constant", NULL},

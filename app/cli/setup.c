@@ -7,14 +7,16 @@
 #include <stdlib.h>
 
 #define FAMILIES "llama|gpt2|qwen2|qwen3|gemma3|smollm3" /* in the order of mote_family */
+#define SCALINGS "plain|linear|llama3|yarn" /* in the order of mote_rope_scaling */
 #define TOKENIZERS "byte|char|word|bpe"
 #define OPTIMIZERS "adamw|muon|sgd"
 #define SCHEDULES "constant|linear|cosine|cosine-restarts|wsd"
 #define TYPES "f32|f16|bf16"
 #define MOST_VOCAB 1048576
 
-#define CONFIG_INTEGERS(X) X(dim) X(layers) X(heads) X(kv_heads) X(head_dim) X(hidden) X(context) X(window)
-#define CONFIG_NUMBERS(X) X(norm_epsilon) X(rope_base)
+#define CONFIG_INTEGERS(X)                                                                                             \
+    X(dim) X(layers) X(heads) X(kv_heads) X(head_dim) X(hidden) X(context) X(window) X(rope_original_context)
+#define CONFIG_NUMBERS(X) X(norm_epsilon) X(rope_base) X(rope_factor)
 #define CONFIG_FLAGS(X) X(tied) X(bias) X(qk_norm)
 #define TRAIN_INTEGERS(X) X(batch) X(accumulate) X(steps) X(warmup) X(restarts) X(seed)
 #define TRAIN_NUMBERS(X)                                                                                               \
@@ -23,6 +25,7 @@
 struct setup setup = {
     .family = UNSET,
     .tokenizer = UNSET,
+    .rope_scaling = UNSET,
     .optimizer = UNSET,
     .schedule = UNSET,
     .type = UNSET,
@@ -80,6 +83,10 @@ static const struct option shape_rows[] = {
     OFF("no-bias", bias, "no biases; qwen2 always has them"),
     NUMBER("norm-epsilon", norm_epsilon, 1e-12, 1, "1e-5, gemma3: 1e-6", "added inside the root of the norms"),
     NUMBER("rope-base", rope_base, 1, 1e9, "10000, gemma3: 1e6", "base of the rotary positions; not gpt2"),
+    CHOICE("rope-scaling", rope_scaling, SCALINGS, "plain", "how rotary positions are stretched for a longer context"),
+    NUMBER("rope-factor", rope_factor, 0, 1e6, "none", "the context over that of the model's first training"),
+    INTEGER("rope-original-context", rope_original_context, 0, 1048576, "context / factor",
+            "llama3, yarn: context of the model's first training"),
     {0},
 };
 const struct option_group group_shape = {"Model", shape_rows};
@@ -146,6 +153,7 @@ mote_config setup_config(void) {
     if (setup.field != UNSET) config.field = setup.field != 0;
     CONFIG_FLAGS(X)
 #undef X
+    if (setup.rope_scaling != UNSET) config.rope_scaling = (mote_rope_scaling)setup.rope_scaling;
     return config;
 }
 
@@ -177,6 +185,7 @@ static double short_decimal(float value) {
 
 void setup_store(const mote_config *config, const mote_train_options *options) {
     setup.family = (int)config->family;
+    setup.rope_scaling = (int)config->rope_scaling;
 #define X(field) setup.field = config->field;
     CONFIG_INTEGERS(X) CONFIG_FLAGS(X)
 #undef X

@@ -9,9 +9,9 @@ extern const struct option_group group_tokenizer; /* --tokenizer and --vocab */
 extern const struct option_group group_shape, group_batch, group_length, group_optimizer, group_seed, group_type;
 
 struct setup {
-    int family, tokenizer, tied, bias, qk_norm, optimizer, schedule, type;
-    int64_t vocab, dim, layers, heads, kv_heads, head_dim, hidden, context, window;
-    double norm_epsilon, rope_base;
+    int family, tokenizer, tied, bias, qk_norm, rope_scaling, optimizer, schedule, type;
+    int64_t vocab, dim, layers, heads, kv_heads, head_dim, hidden, context, window, rope_original_context;
+    double norm_epsilon, rope_base, rope_factor;
     int64_t batch, accumulate, steps, warmup, restarts, seed;
     double epochs, minutes, validation;
     double lr, min_lr, adam_lr, beta1, beta2, epsilon, weight_decay, decay_part, clip, dropout, average;

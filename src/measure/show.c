@@ -70,7 +70,7 @@ static const char *short_name(const mote_program *p, const mote_op *op, mote_ten
     return op->layer >= 0 && !strncmp(name, prefix, (size_t)n) ? name + n : name;
 }
 
-/* Of the outputs only the first: the others are what backward needs. */
+/* Of the outputs only the first: the others are what backward needs. Of the settings those in which layers differ. */
 static void print_flow(mote_buffer *out, const mote_program *p, const mote_op *op) {
     bool first = true;
     for (int i = 0; i < MOTE_OP_INPUTS; i++)
@@ -79,6 +79,14 @@ static void print_flow(mote_buffer *out, const mote_program *p, const mote_op *o
             first = false;
         }
     mote_buffer_print(out, " -> %s", op->out[0] == MOTE_NONE ? "logits" : short_name(p, op, op->out[0]));
+    if (op->kind == MOTE_OP_ATTENTION && op->as.attention.window > 0)
+        mote_buffer_print(out, ", window %d", (int)op->as.attention.window);
+    if (op->kind != MOTE_OP_ROPE) return;
+    const mote_turns *turns = &op->as.rope.turns;
+    if (turns->base != 10000) mote_buffer_print(out, ", base %g", (double)turns->base); /* what nearly all have */
+    if (turns->scaling != MOTE_ROPE_PLAIN)
+        mote_buffer_print(out, ", %s %g", mote_rope_scaling_name((mote_rope_scaling)turns->scaling),
+                          (double)turns->factor);
 }
 
 static int output_columns(const mote_program *p, const mote_op *op) {

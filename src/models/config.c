@@ -46,7 +46,7 @@ static int default_heads(int dim, int kv_heads) {
 int mote_config_fit_dim(const mote_config *c, int dim) {
     int heads = c->heads > 0 ? c->heads : c->kv_heads > 0 && c->head_dim <= 0 ? c->kv_heads : 1;
     int64_t part = c->head_dim > 0 ? c->head_dim : c->heads > 0 || c->kv_heads > 0 ? 2 : 1;
-    if (c->heads > 0 && c->head_dim > 0 && c->family != MOTE_FAMILY_GPT2) return dim; /* fits any width */
+    if (c->heads > 0 && c->head_dim > 0 && mote_family_get(c->family)->free_heads) return dim; /* fits any width */
     part *= heads;
     if (part > MOTE_MOST_DIM) return dim; /* mote_config_check names what is too large */
     if (c->heads > 0 && c->head_dim > 0) return (int)part;
@@ -152,6 +152,9 @@ mote_status mote_config_check(const mote_config *c, mote_error *error) {
                          c->kv_heads);
     if ((int64_t)c->heads * c->head_dim > MOTE_MOST_DIM)
         return mote_fail(error, MOTE_USAGE, "%d heads of %d columns are over %d", c->heads, c->head_dim, MOTE_MOST_DIM);
+    if (!family->free_heads && c->heads * c->head_dim != c->dim)
+        return mote_fail(error, MOTE_USAGE, "the %s family needs heads x head size = width, not %d x %d = %d",
+                         family->name, c->heads, c->head_dim, c->dim);
     if (!(c->norm_epsilon > 0 && c->norm_epsilon < 1))
         return mote_fail(error, MOTE_USAGE, "the norm's epsilon %g must be between 0 and 1", (double)c->norm_epsilon);
     if (!(c->rope_base >= 1 && c->rope_base <= 1e9f))

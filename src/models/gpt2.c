@@ -15,9 +15,6 @@ static mote_status check(const mote_config *c, mote_error *error) {
     if (c->kv_heads != c->heads)
         return mote_fail(error, MOTE_USAGE, "the gpt2 family has as many key-value heads (%d) as heads (%d)",
                          c->kv_heads, c->heads);
-    if (c->heads * c->head_dim != c->dim)
-        return mote_fail(error, MOTE_USAGE, "the gpt2 family needs heads x head size = width, not %d x %d = %d",
-                         c->heads, c->head_dim, c->dim);
     if (c->qk_norm) return mote_fail(error, MOTE_USAGE, "the gpt2 family has no query and key norms");
     if (c->rope_scaling != MOTE_ROPE_PLAIN || c->rope_base_window > 0 || c->full_attention_period ||
         c->no_rope_period || c->query_scale > 0)
@@ -69,4 +66,4 @@ static void build(const mote_config *c, float dropout, mote_builder *b) {
     mote_block_head(b, mote_block_norm(b, x, norm, MOTE_NONE, c->norm_epsilon, c->dim, true, "output_norm"), output);
 }
 
-const mote_family_info mote_family_gpt2 = {"gpt2", complete, check, build};
+const mote_family_info mote_family_gpt2 = {"gpt2", complete, check, build, false};

@@ -24,6 +24,7 @@ typedef struct {
     void (*complete)(mote_config *config); /* fills what is 0 or negative */
     mote_status (*check)(const mote_config *config, mote_error *error); /* what only this family asks for */
     void (*build)(const mote_config *config, float dropout, mote_builder *b);
+    bool free_heads; /* heads x head size need not be the width */
 } mote_family_info;
 extern const mote_family_info mote_family_llama, mote_family_gpt2, mote_family_qwen2, mote_family_qwen3,
     mote_family_gemma3, mote_family_smollm3;

@@ -14,4 +14,4 @@ static mote_status check(const mote_config *c, mote_error *error) { return mote_
 
 static void build(const mote_config *c, float dropout, mote_builder *b) { mote_decoder_build(&style, c, dropout, b); }
 
-const mote_family_info mote_family_qwen2 = {"qwen2", complete, check, build};
+const mote_family_info mote_family_qwen2 = {"qwen2", complete, check, build, false};

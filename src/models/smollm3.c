@@ -15,4 +15,4 @@ static mote_status check(const mote_config *c, mote_error *error) { return mote_
 
 static void build(const mote_config *c, float dropout, mote_builder *b) { mote_decoder_build(&style, c, dropout, b); }
 
-const mote_family_info mote_family_smollm3 = {"smollm3", complete, check, build};
+const mote_family_info mote_family_smollm3 = {"smollm3", complete, check, build, true};
