@@ -143,10 +143,13 @@ static void truncated_sequences_continue_with_the_same_bits(void) {
 static void sequences_do_not_see_each_other(void) {
     enum { SEQUENCES = 5, LENGTH = 20, VOCAB = 50 };
     mote_config config = small_config();
-    for (int family = 0; family < 2; family++) {
-        if (family)
-            config = (mote_config){sizeof config, MOTE_FAMILY_GPT2, .vocab = VOCAB, .context = 32, .dim = 32,
-                                   .layers = 2,   .heads = 4,       .tied = true,   .bias = true};
+    for (int family = 0; family <= MOTE_FAMILY_SMOLLM3; family++) {
+        if (family) { /* heads for three threads; layers of every kind that a family has */
+            config = mote_config_default((mote_family)family);
+            config.vocab = VOCAB, config.context = 32, config.dim = 96, config.heads = 6, config.layers = 5;
+            if (family != MOTE_FAMILY_GPT2) config.kv_heads = 3;
+            if (family == MOTE_FAMILY_GEMMA3) config.full_attention_period = 2, config.window = 6;
+        }
         mote_model *model = random_model(config);
         static float alone[SEQUENCES][LENGTH][VOCAB];
         int32_t tokens[SEQUENCES][LENGTH];
@@ -165,7 +168,8 @@ static void sequences_do_not_see_each_other(void) {
                 uint8_t want[64];
                 int n = 0;
                 for (int k = 0; k < SEQUENCES; k++) { /* the order of the sequences and their shares change */
-                    int s = (int)((unsigned)k * 3 + round) % SEQUENCES, share = (int)(round * 5 + (unsigned)s * 3) % 9;
+                    int s = (int)((unsigned)k * 3 + round) % SEQUENCES,
+                        share = (int)(round * 5 + (unsigned)s * 3) % (round % 2 ? 9 : 2);
                     for (int i = 0; i < share && held[s] < LENGTH; i++, n++, held[s]++, left--)
                         token[n] = tokens[s][held[s]], position[n] = held[s], sequence[n] = s,
                         want[n] = (uint8_t)(n % 3 != 1);

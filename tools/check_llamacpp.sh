@@ -3,7 +3,7 @@
 # usage: tools/check_llamacpp.sh MODEL.gguf "PROMPT" N      MOTE: the command to check (build/release/mote)
 # llama.cpp comes ready built in the npm package node-llama-cpp, kept in build/llamacpp. Prompt and continuation must
 # fit the model's context: the two programs shift a full context differently. Not the same by design: characters that a
-# char tokenizer does not know (llama.cpp drops them), sliding windows (it has none in this architecture).
+# char tokenizer does not know (llama.cpp drops them), sliding windows (it has them in gemma3 only).
 set -eu
 if [ $# -ne 3 ]; then
     echo "usage: $0 MODEL.gguf \"PROMPT\" N" >&2
