@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "kernels/kernels.h"
+#include "kernels/panels.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -17,6 +17,7 @@
 enum { BATCHES = 9 };
 static const double batch_seconds = 0.008;
 static double peak; /* GFLOP/s */
+static double integer_peak; /* Gop/s of 8-bit products; 0: not known here */
 static const char *only;
 
 static double now(void) {
@@ -104,6 +105,50 @@ static void measure_peak(unsigned mask) {
     printf("one thread, %d floats wide: %.1f GFLOP/s of multiply-adds in registers\n", width, peak);
 }
 
+/* The same for products of bytes: 12 chains of the instruction that the integer kernels are made of. */
+#define INTEGER_BODY(vector, step)                                                                                     \
+    vector sum[12] = {0}, a = {0}, b = {0};                                                                            \
+    a[0] = b[0] = PEAK_ROUNDS;                                                                                         \
+    for (int j = 0; j < 12; j++) sum[j][0] = j;                                                                        \
+    for (int i = 0; i < PEAK_ROUNDS; i++) {                                                                            \
+        sum[0] = step(sum[0], a, b), sum[1] = step(sum[1], a, b), sum[2] = step(sum[2], a, b);                         \
+        sum[3] = step(sum[3], a, b), sum[4] = step(sum[4], a, b), sum[5] = step(sum[5], a, b);                         \
+        sum[6] = step(sum[6], a, b), sum[7] = step(sum[7], a, b), sum[8] = step(sum[8], a, b);                         \
+        sum[9] = step(sum[9], a, b), sum[10] = step(sum[10], a, b), sum[11] = step(sum[11], a, b);                     \
+    }                                                                                                                  \
+    long long total = 0;                                                                                               \
+    for (int j = 0; j < 12; j++) total += sum[j][0];                                                                   \
+    peak_result = (float)total;
+
+#if defined(__x86_64__)
+__attribute__((target("avx512f,avx512vnni"))) static void integer_peak_vnni(void *unused) {
+    (void)unused;
+    INTEGER_BODY(__m512i, _mm512_dpbusd_epi32)
+}
+/* vpmaddubsw, vpmaddwd and an addition for 64 operations: what exact products of any bytes take at least. */
+__attribute__((target("avx2"))) static __m256i add_products(__m256i sum, __m256i a, __m256i b) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, sum), b));
+}
+__attribute__((target("avx2"))) static void integer_peak_avx2(void *unused) {
+    (void)unused;
+    INTEGER_BODY(__m256i, add_products)
+}
+#endif
+
+static void measure_integer_peak(unsigned mask) {
+    int operations = 0;
+    void (*body)(void *) = NULL;
+#if defined(__x86_64__)
+    if (mask & MOTE_CPU_AVX2) body = integer_peak_avx2, operations = 64;
+    if (mask & MOTE_CPU_VNNI) body = integer_peak_vnni, operations = 128;
+#else
+    (void)mask;
+#endif
+    if (!body) return;
+    integer_peak = 12.0 * operations * PEAK_ROUNDS / measure(body, NULL) * 1e-9;
+    printf("one thread, 8-bit products: %.1f Gop/s in registers\n", integer_peak);
+}
+
 static float *values(size_t n) {
     float *v = aligned_alloc(64, (n * sizeof *v + 63) / 64 * 64);
     if (!v) exit(6);
@@ -160,6 +205,41 @@ static void forward(const mote_kernels *k, mote_type type, int rows, int n, int 
                       .c_row = (size_t)n};
     report("forward", &p);
     free(x), free(w), free(y), free(row_major), free(packed);
+}
+
+/* The same with integer weights against 8-bit activations. */
+typedef struct {
+    const mote_kernels *k;
+    mote_gemm_blocks g;
+    int slot;
+} blocks_product;
+
+static void call_blocks(void *context) {
+    blocks_product *p = context;
+    p->k->gemm_blocks[p->slot](&p->g);
+}
+
+static void forward_blocks(const mote_kernels *k, mote_type type, int rows, int n, int depth) {
+    char line[160];
+    snprintf(line, sizeof line, "%-16s %-5s %4d x %5d x %5d", "forward", mote_type_get(type)->name, rows, n, depth);
+    if (only && !strstr(line, only)) return;
+    const int blocks = mote_blocks_of(depth);
+    const size_t panels = (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL) * mote_panel_bytes(type, (size_t)blocks);
+    float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth),
+          *y = values((size_t)rows * (size_t)n), *packed = values(panels / sizeof(float)), *row = values((size_t)depth);
+    mote_block8 *a = (mote_block8 *)(void *)values((size_t)rows * (size_t)blocks * sizeof *a / sizeof(float));
+    for (int i = 0; i < rows; i++) k->quantize(x + (size_t)i * (size_t)depth, depth, a + (size_t)i * (size_t)blocks);
+    mote_blocks_pack_f32(type, w, (size_t)depth, n, depth, row, packed);
+    blocks_product p = {.k = k, .slot = mote_integer_slot(type)};
+    p.g = (mote_gemm_blocks){.rows = rows, .columns = n, .blocks = blocks, .a = a, .a_row = (size_t)blocks, .b = packed,
+                             .c = y, .c_row = (size_t)n};
+    double seconds = measure(call_blocks, &p), operations = 2.0 * rows * n * depth / seconds * 1e-9;
+    printf("%s %9.2f us %8.1f Gop/s  ", line, seconds * 1e6, operations);
+    if (integer_peak > 0) printf(" %5.1f %%", 100 * operations / integer_peak);
+    if (rows == 1) printf(" %7.1f GB/s of weights", (double)panels / seconds * 1e-9);
+    printf("\n");
+    fflush(stdout);
+    free(x), free(w), free(y), free(packed), free(row), free(a);
 }
 
 /* dx = dy W and dW = dy^T x: B is row-major in both. */
@@ -227,6 +307,7 @@ static void call_adamw(void *w) {
     const mote_adamw o = {0.001f, 0.9f, 0.99f, 1e-8f, 0.1f, 1, 1, 1};
     r->k->adamw(&o, r->a, r->b, r->c, r->d, VOCABULARY);
 }
+static void call_quantize(void *w) { row_work *r = w; r->k->quantize(r->a, ROW, (mote_block8 *)(void *)r->c); }
 static void call_dot(void *w) { row_work *r = w; r->k->dot(r->a, r->b, VOCABULARY); }
 static void call_rope(void *w) { row_work *r = w; r->k->rope(r->a, r->b, 64, true, false, false, r->c); }
 
@@ -245,6 +326,7 @@ static void measure_rows(const mote_kernels *k) {
                 {"activate gelu", call_gelu, ROW},
                 {"cross_entropy", call_cross_entropy, VOCABULARY},
                 {"adamw", call_adamw, VOCABULARY},
+                {"quantize", call_quantize, ROW},
                 {"dot", call_dot, VOCABULARY}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (only && !strstr(rows[i].name, only)) continue;
@@ -264,6 +346,7 @@ int main(int argc, char **argv) {
     mote_kernels_fill(&k, mask);
     printf("kernels: %s\n", k.name);
     measure_peak(mask);
+    measure_integer_peak(mask);
     static const int shapes[][2] = {{64, 64},   {128, 128},  {384, 128},  {128, 512},
                                     {384, 384}, {1536, 384}, {384, 1536}, {65, 128}};
     static const int token_counts[] = {64, 256, 768};
@@ -285,6 +368,14 @@ int main(int argc, char **argv) {
         forward(&k, (mote_type)type, 1, 384, 384);
         forward(&k, (mote_type)type, 1, 16000, 384);
         forward(&k, (mote_type)type, 4, 384, 384);
+    }
+    static const int block_rows[] = {1, 4, 16, 64, 256};
+    for (int type = MOTE_N_FLOAT_TYPES; type < MOTE_N_FLOAT_TYPES + MOTE_N_INTEGER_TYPES; type++) {
+        for (size_t r = 0; r < sizeof block_rows / sizeof *block_rows; r++)
+            forward_blocks(&k, (mote_type)type, block_rows[r], 768, 768);
+        forward_blocks(&k, (mote_type)type, 1, 2048, 768);
+        forward_blocks(&k, (mote_type)type, 1, 16000, 384);
+        forward_blocks(&k, (mote_type)type, 1, 128, 128);
     }
     if (!only || strstr("pack", only)) measure_pack(&k, 384, 384), measure_pack(&k, 16000, 384);
     measure_rows(&k);

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernels/kernels.h"
+#include "kernels/panels.h"
 #include "test.h"
 
 /* ---- memory: regions between pages without access */
@@ -230,6 +230,166 @@ static bool check_pack(check *c) {
     if (!memcmp(expected, got, bytes)) return true;
     snprintf(c->problem, sizeof c->problem, "%d x %d packed differently", n, k);
     return false;
+}
+
+/* ---- 8-bit activations */
+
+static mote_block8 *take_blocks(size_t n) { return take(n * sizeof(mote_block8)); }
+
+/* Ordinary rows; and all that a block can meet: zeros, values too small for a scale, infinities, NaN, halves. */
+static bool check_quantize(check *c) {
+    int n = draw(4) ? 1 + (int)draw(700) : MOTE_BLOCK_VALUES * (1 + (int)draw(20));
+    size_t blocks = (size_t)mote_blocks_of(n);
+    mote_real *x = take_values((size_t)n), scale = (mote_real)ldexp(1, (int)draw(200) - 120);
+    int kind = (int)draw(8);
+    for (int i = 0; i < n; i++) {
+        if (kind == 0) x[i] *= scale;
+        if (kind == 1) x[i] = (mote_real)((int)draw(509) - 254) * (mote_real)0.25; /* codes of a half to round */
+        if (kind == 2 && draw(3)) x[i] = draw(2) ? 0 : (mote_real)-0.0;
+    }
+    if (kind == 3) x[draw((uint32_t)n)] = (mote_real)(draw(2) ? -INFINITY : draw(2) ? NAN : INFINITY);
+    mote_block8 *expected = take_blocks(blocks), *got = take_blocks(blocks);
+    c->reference->quantize(x, n, expected);
+    c->tested->quantize(x, n, got);
+    for (size_t i = 0; i < blocks; i++) {
+        if (memcmp(&expected[i], &got[i], sizeof *got) != 0) {
+            snprintf(c->problem, sizeof c->problem, "block %zu of %zu: scale %g and %g, sum %d and %d", i, blocks,
+                     (double)expected[i].scale, (double)got[i].scale, expected[i].sum, got[i].sum);
+            return false;
+        }
+        int32_t sum = 0;
+        double largest = 0;
+        for (int j = 0; j < MOTE_BLOCK_VALUES; j++) sum += got[i].code[j];
+        for (int j = 0; j < MOTE_BLOCK_VALUES && (int)i * MOTE_BLOCK_VALUES + j < n; j++)
+            largest = fmax(largest, fabs((double)x[i * MOTE_BLOCK_VALUES + (size_t)j]));
+        if (sum != got[i].sum) {
+            snprintf(c->problem, sizeof c->problem, "block %zu: the sum is %d, not %d", i, got[i].sum, sum);
+            return false;
+        }
+        for (int j = 0; j < MOTE_BLOCK_VALUES && kind != 3 && largest > 1e-29; j++) {
+            size_t at = i * MOTE_BLOCK_VALUES + (size_t)(j % 16 * 2 + j / 16);
+            double value = at < (size_t)n ? (double)x[at] : 0;
+            if (!agree_one(c, "value", value, (double)got[i].scale * got[i].code[j], 0, largest / 253)) return false;
+        }
+    }
+    return true;
+}
+
+/* Random bytes with ordinary scales: every code of a type occurs. */
+static void fill_rows(mote_type type, char *rows, size_t n, size_t row_bytes, int k) {
+    const mote_type_info *info = mote_type_get(type);
+    for (size_t i = 0; i < n; i++, rows += row_bytes) {
+        for (size_t j = 0; j < row_bytes; j++) rows[j] = (char)draw(256);
+        float scale = (float)draw_value() * 0.01f;
+        if (info->row_header_bytes) memcpy(rows, &scale, sizeof scale);
+        for (int j = 0; j < mote_blocks_of(k) && info->n_half_scales; j++) {
+            uint16_t half = mote_f32_to_f16((float)draw_value() * 0.01f);
+            memcpy(rows + j * info->block_bytes, &half, sizeof half);
+        }
+    }
+}
+
+/* Packing against the type's own reading of a row. */
+static bool panels_hold_rows(check *c, mote_type type, const char *rows, size_t row_bytes, int n, int k,
+                             const char *panels) {
+    float values[1024];
+    int blocks = mote_blocks_of(k);
+    size_t panel = mote_panel_bytes(type, (size_t)blocks);
+    for (int column = 0; column < n; column++) {
+        int8_t weights[MOTE_BLOCK_VALUES];
+        mote_type_get(type)->to_f32(rows + (size_t)column * row_bytes, values, (size_t)k);
+        for (int i = 0; i < k; i++) {
+            float scale = mote_blocks_unpack(type, panels + (size_t)(column / MOTE_PANEL) * panel, blocks,
+                                             i / MOTE_BLOCK_VALUES, column % MOTE_PANEL, weights);
+            float got = scale * (float)weights[i % 2 * 16 + i % MOTE_BLOCK_VALUES / 2];
+            if (!agree_one(c, "packed weight", (double)values[i], (double)got, 1e-6, 0)) return false;
+        }
+    }
+    return true;
+}
+
+/* The scalar slot's witness: dequantized weights and activations, summed in double. */
+static bool agree_with_values(check *c, const mote_gemm_blocks *g, mote_type type, const mote_real *start) {
+    size_t panel = mote_panel_bytes(type, (size_t)g->blocks);
+    for (int column = 0; column < g->columns; column++) {
+        for (int row = 0; row < g->rows; row++) {
+            double sum = g->bias ? (double)g->bias[column] : 0, size = 1;
+            if (start) sum += (double)start[(size_t)row * g->start_row + (size_t)column];
+            for (int i = 0; i < g->blocks; i++) {
+                int8_t weights[MOTE_BLOCK_VALUES];
+                const mote_block8 *a = g->a + (size_t)row * g->a_row + i;
+                const char *from = (const char *)g->b + (size_t)(column / MOTE_PANEL) * panel;
+                double scale = (double)mote_blocks_unpack(type, from, g->blocks, i, column % MOTE_PANEL, weights);
+                for (int j = 0; j < MOTE_BLOCK_VALUES; j++) {
+                    double term = scale * weights[j] * (double)a->scale * a->code[j];
+                    sum += term, size += fabs(term);
+                }
+            }
+            if (!agree_one(c, "sum", sum, (double)g->c[(size_t)row * g->c_row + (size_t)column], 0, 1e-6 * size))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool check_gemm_blocks(check *c) {
+    mote_type type = (mote_type)(MOTE_N_FLOAT_TYPES + c->index);
+    mote_gemm_blocks g = {.rows = draw(4) ? 1 + (int)draw(14) : 1 + (int)draw(130),
+                          .columns = draw(8) ? 1 + (int)draw(70) : 1 + (int)draw(200)};
+    int k = draw(16) ? 1 + (int)draw(600) : 1 + (int)draw(1000);
+    if (draw(32) == 0) k = 0;
+    if (g.rows > 14) g.columns = g.columns % 50 + 1, k %= 700;
+    g.blocks = mote_blocks_of(k);
+    size_t rows = (size_t)g.rows, columns = (size_t)g.columns, blocks = (size_t)g.blocks;
+    size_t row_bytes = mote_row_bytes(type, (size_t)k), panels = (columns + MOTE_PANEL - 1) / MOTE_PANEL;
+    char *w = take(columns * row_bytes), *b = take(panels * mote_panel_bytes(type, blocks));
+    fill_rows(type, w, columns, row_bytes, k);
+    mote_blocks_pack(type, w, row_bytes, g.columns, k, b);
+    if (c->scalar && !panels_hold_rows(c, type, w, row_bytes, g.columns, k, b)) return false;
+    g.a_row = blocks + draw(3);
+    mote_block8 *a = take_blocks((rows - 1) * g.a_row + blocks);
+    for (size_t r = 0; r < rows; r++) {
+        mote_real *x = take_values((size_t)k); /* its region serves the next row again */
+        if (draw(16) == 0) memset(x, 0, (size_t)k * sizeof *x);
+        c->reference->quantize(x, k, a + r * g.a_row);
+        for (size_t i = 0; i < blocks && draw(32) == 0; i++) { /* the most extreme dots there are */
+            memset(a[r * g.a_row + i].code, draw(2) ? 127 : -127, MOTE_BLOCK_VALUES);
+            a[r * g.a_row + i].sum = 32 * a[r * g.a_row + i].code[0];
+        }
+        n_used--;
+    }
+    g.a = a;
+    g.b = b;
+    g.c_row = columns + draw(3);
+    g.start_row = columns + draw(3);
+    size_t c_values = (rows - 1) * g.c_row + columns, start_values = (rows - 1) * g.start_row + columns;
+    const mote_real *start = draw(2) ? take_values(start_values) : NULL;
+    g.bias = draw(2) ? take_values(columns) : NULL;
+    bool in_place = draw(3) == 0;
+    if (in_place) g.start_row = g.c_row;
+    mote_real *initial = take_values(c_values), *expected = take_copy(initial, c_values),
+              *got = take_copy(initial, c_values);
+    g.c = got;
+    g.start = in_place ? got : start;
+    c->tested->gemm_blocks[c->index](&g);
+    if (c->scalar && !agree_with_values(c, &g, type, in_place ? initial : start)) return false;
+    g.c = expected;
+    g.start = in_place ? expected : start;
+    c->reference->gemm_blocks[c->index](&g);
+    if (!agree(c, "c", expected, got, c_values, 0, 0)) {
+        snprintf(c->problem + strlen(c->problem), sizeof c->problem - strlen(c->problem),
+                 " (%d x %d x %d, start %d, bias %d)", g.rows, g.columns, k, g.start != NULL, g.bias != NULL);
+        return false;
+    }
+    size_t row = draw((uint32_t)rows); /* one row by itself */
+    mote_gemm_blocks alone = g;
+    mote_real *single = take_copy(initial + row * g.c_row, columns);
+    alone.rows = 1;
+    alone.a += row * g.a_row;
+    alone.c = single;
+    alone.start = in_place ? single : start ? start + row * g.start_row : NULL;
+    c->tested->gemm_blocks[c->index](&alone);
+    return agree(c, "a row alone", got + row * g.c_row, single, columns, 0, 0);
 }
 
 /* ---- norms */
@@ -491,6 +651,8 @@ typedef struct {
 static const slot slots[] = {
     SLOT(gemm, MOTE_N_FLOAT_TYPES, 250),
     SLOT(pack, MOTE_N_FLOAT_TYPES, 100),
+    SLOT(quantize, 1, 300),
+    SLOT(gemm_blocks, MOTE_N_INTEGER_TYPES, 250),
     SLOT(rms_norm, 1, 200),
     SLOT(rms_norm_backward, 1, 200),
     SLOT(layer_norm, 1, 200),
@@ -595,7 +757,9 @@ int main(int argc, char **argv) {
         const char *name;
         unsigned mask;
     } sets[] = {
-        {"scalar", 0}, {"avx2", MOTE_CPU_AVX2}, {"avx512", MOTE_CPU_AVX2 | MOTE_CPU_AVX512}, {"neon", MOTE_CPU_NEON}};
+        {"scalar", 0}, {"avx2", MOTE_CPU_AVX2}, {"avx512", MOTE_CPU_AVX2 | MOTE_CPU_AVX512},
+        {"vnni", MOTE_CPU_AVX2 | MOTE_CPU_AVX512 | MOTE_CPU_VNNI}, {"neon", MOTE_CPU_NEON},
+        {"dotprod", MOTE_CPU_NEON | MOTE_CPU_DOTPROD}};
     mote_kernels reference, tested;
     mote_kernels_fill(&reference, 0);
     check_coverage();

@@ -57,9 +57,9 @@ skip a processor without AVX: install qemu-user"
     fi
     ;;
 esac
-for set in avx2 avx512 neon; do
+for set in avx2 avx512 vnni neon dotprod; do
     grep -qE "^(ok  |FAIL) $set " "$log.all" && continue
-    case $set in neon) why=${reason:-} ;; *) why=': this processor does not have it' ;; esac
+    case $set in neon | dotprod) why=${reason:-} ;; *) why=': this processor does not have it' ;; esac
     missing="$missing
 skip $set$why"
 done

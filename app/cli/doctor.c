@@ -12,15 +12,17 @@ static const struct {
 } sets[] = {
     {MOTE_CPU_AVX2, "avx2", "AVX2 and FMA"},
     {MOTE_CPU_AVX512, "avx512", "AVX-512 F, BW, DQ and VL"},
+    {MOTE_CPU_VNNI, "vnni", "AVX-512 VNNI and VBMI"},
     {MOTE_CPU_NEON, "neon", "NEON"},
+    {MOTE_CPU_DOTPROD, "dotprod", "NEON's dot products"},
 };
 
 /* Why an instruction set is or is not used. */
 static const char *why(unsigned bit, unsigned has) {
 #if defined(__x86_64__) || defined(__i386__)
-    if (bit == MOTE_CPU_NEON) return "not used: this is not an ARM processor";
+    if (bit & (MOTE_CPU_NEON | MOTE_CPU_DOTPROD)) return "not used: this is not an ARM processor";
 #elif defined(__aarch64__) || defined(__arm__)
-    if (bit != MOTE_CPU_NEON) return "not used: this is not an x86 processor";
+    if (!(bit & (MOTE_CPU_NEON | MOTE_CPU_DOTPROD))) return "not used: this is not an x86 processor";
 #endif
     if (bit == MOTE_CPU_AVX2 && has & MOTE_CPU_AVX512) return "there; avx512 goes first, --cpu avx2 takes it";
     return has & bit ? "used unless --cpu forbids it" : "not used: this processor does not have it";

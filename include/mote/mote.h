@@ -59,7 +59,14 @@ MOTE_API void mote_memory_use(const mote_memory_hooks *hooks);
 
 /* ---- processor ---------------------------------------------------------------------------------------------- */
 
-enum { MOTE_CPU_AVX2 = 1, MOTE_CPU_AVX512 = 2, MOTE_CPU_NEON = 4, MOTE_CPU_ALL = -1 };
+enum {
+    MOTE_CPU_AVX2 = 1,
+    MOTE_CPU_AVX512 = 2,
+    MOTE_CPU_NEON = 4,
+    MOTE_CPU_VNNI = 8,     /* with AVX-512: its VNNI and VBMI */
+    MOTE_CPU_DOTPROD = 16, /* with NEON */
+    MOTE_CPU_ALL = -1
+};
 /* What this processor has, as MOTE_CPU_ bits. */
 MOTE_API unsigned mote_cpu_detect(void);
 /* Restricts the kernels to the given bits (0: the scalar reference). Call before any session or trainer exists. */

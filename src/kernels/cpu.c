@@ -27,10 +27,21 @@ static unsigned detect(void) {
     const unsigned wide = 1u << 16 /* F */ | 1u << 17 /* DQ */ | 1u << 30 /* BW */ | 1u << 31 /* VL */;
     /* Bits 5 to 7: mask registers and both halves of the 512-bit file. */
     if (mask && (state & 0xe6) == 0xe6 && (b & wide) == wide) mask |= MOTE_CPU_AVX512;
+    const unsigned integer = 1u << 1 /* VBMI */ | 1u << 11 /* VNNI */;
+    if (mask & MOTE_CPU_AVX512 && (c & integer) == integer) mask |= MOTE_CPU_VNNI;
     return mask;
 }
 #elif defined(__aarch64__)
-static unsigned detect(void) { return MOTE_CPU_NEON; } /* part of the base architecture */
+#ifdef __linux__
+#include <sys/auxv.h>
+static unsigned detect(void) { /* NEON is part of the base architecture */
+    return MOTE_CPU_NEON | (getauxval(AT_HWCAP) >> 20 & 1 /* ASIMDDP */ ? MOTE_CPU_DOTPROD : 0);
+}
+#elif defined(__APPLE__)
+static unsigned detect(void) { return MOTE_CPU_NEON | MOTE_CPU_DOTPROD; } /* every Apple processor with macOS has it */
+#else
+static unsigned detect(void) { return MOTE_CPU_NEON; }
+#endif
 #else
 static unsigned detect(void) { return 0; }
 #endif
@@ -43,8 +54,11 @@ void mote_kernels_fill(mote_kernels *table, unsigned mask) {
     mote_kernels_fill_scalar(table);
     if (mask & MOTE_CPU_AVX2) mote_kernels_fill_avx2(table);
     /* AVX-512 code leans on the AVX2 slots it does not overwrite. */
-    if ((mask & MOTE_CPU_AVX512) && (mask & MOTE_CPU_AVX2)) mote_kernels_fill_avx512(table);
+    const unsigned wide = MOTE_CPU_AVX2 | MOTE_CPU_AVX512;
+    if ((mask & wide) == wide) mote_kernels_fill_avx512(table);
+    if ((mask & wide) == wide && mask & MOTE_CPU_VNNI) mote_kernels_fill_vnni(table);
     if (mask & MOTE_CPU_NEON) mote_kernels_fill_neon(table);
+    if (mask & MOTE_CPU_NEON && mask & MOTE_CPU_DOTPROD) mote_kernels_fill_dotprod(table);
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

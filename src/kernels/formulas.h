@@ -12,6 +12,12 @@
 #define MOTE_GELU_LINEAR ((mote_real)1.5957691216057308)  /* 2 sqrt(2/pi) */
 #define MOTE_GELU_CUBIC ((mote_real)0.07135481282562646)  /* 0.044715 * 2 sqrt(2/pi) */
 
+/* 8-bit activations: the bits of infinity and of the NaN that stands for a block without finite scale, and the largest
+ * magnitude below which a block is zero (127 / it must be finite). */
+#define MOTE_INFINITE_BITS 0x7f800000u
+#define MOTE_NAN_BITS 0x7fc00000u
+#define MOTE_SMALLEST_LARGEST 1e-30f
+
 /* a * b + c, rounded once: the only multiply-add of the products, so that every instruction set agrees. */
 static inline mote_real mote_fused(mote_real a, mote_real b, mote_real c) {
 #ifdef MOTE_REAL_DOUBLE

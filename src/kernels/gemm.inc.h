@@ -3,8 +3,7 @@
  * block ends by storing the sums to C and the next one starts from them, which rounds nothing; and no tile reads B
  * beyond whole panels, so a last narrow panel goes through the block buffer, padded there with zeros. */
 
-#define STRINGS(x) #x
-#define UNROLL_BY(n) _Pragma(STRINGS(GCC unroll n))
+#include "kernels/unroll.h"
 
 enum {
     PANEL_VECTORS = MOTE_PANEL / VECTOR,

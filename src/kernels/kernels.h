@@ -34,6 +34,35 @@ typedef struct {
     const mote_real *bias; /* [columns], added to start before the sum; NULL: none */
 } mote_gemm;
 
+/* 8-bit activations: 32 of a row, x[i] = scale * its code, |code| <= 127. The even ones stand first: code[j] is that of
+ * x[2j], code[16 + j] that of x[2j + 1], because a 7-bit code of two weights unpacks to an even and an odd one. */
+enum { MOTE_BLOCK_VALUES = 32 };
+typedef struct {
+    int8_t code[MOTE_BLOCK_VALUES];
+    float scale;
+    int32_t sum; /* of the codes */
+} mote_block8;
+static inline int mote_blocks_of(int n) { return (n + MOTE_BLOCK_VALUES - 1) / MOTE_BLOCK_VALUES; }
+
+/* C = start + bias + A B with A in 8-bit blocks and B an integer type's panels (kernels/panels.h). A block's dot
+ * product is exact in int32 (weights are at most 255 above their zero point: 32 * 255 * 127 < 2^21, which a float holds
+ * too); then sum = fused(dot, weight scale * activation scale, sum), blocks ascending, from start + bias on. */
+typedef struct {
+    int rows, columns, blocks; /* blocks: the depth, in whole blocks */
+    const mote_block8 *a;
+    size_t a_row; /* in blocks */
+    const void *b;
+    mote_real *c;
+    size_t c_row;
+    const mote_real *start; /* as in mote_gemm */
+    size_t start_row;
+    const mote_real *bias;
+} mote_gemm_blocks;
+
+/* The slot of an integer type. */
+enum { MOTE_N_INTEGER_TYPES = MOTE_TYPE_I8 + 1 - MOTE_N_FLOAT_TYPES };
+static inline int mote_integer_slot(mote_type type) { return (int)type - MOTE_N_FLOAT_TYPES; }
+
 typedef enum {
     MOTE_ACTIVATION_SILU,
     MOTE_ACTIVATION_GELU,
@@ -47,12 +76,17 @@ typedef struct {
 } mote_adamw;
 
 typedef struct {
-    const char *name; /* "scalar", "avx2", "avx512", "neon": the widest set that fills a slot */
+    const char *name; /* "scalar", "avx2", "avx512", "vnni", "neon", "dotprod": the widest set in it */
 
     /* ---- products */
     void (*gemm[MOTE_N_FLOAT_TYPES])(const mote_gemm *g); /* by type of B */
     /* Row-major W[n, k] (row stride in elements) -> panels [ceil(n / 16)][k][16], missing columns zero. */
     void (*pack[MOTE_N_FLOAT_TYPES])(const void *w, size_t w_row, int n, int k, void *panels);
+
+    /* n activations -> mote_blocks_of(n) blocks; scale = largest / 127, codes x * (127 / largest) to nearest even.
+     * Below 1e-30 all is zero; a block with an infinity or a NaN gets the scale NaN. Values beyond n are zero. */
+    void (*quantize)(const mote_real *x, int n, mote_block8 *blocks);
+    void (*gemm_blocks[MOTE_N_INTEGER_TYPES])(const mote_gemm_blocks *g); /* by mote_integer_slot(type of B) */
 
     /* ---- norms, one row of n; y may equal x. eps inside the root. */
     mote_real (*rms_norm)(const mote_real *x, const mote_real *gain, int n, mote_real epsilon,
@@ -119,6 +153,8 @@ void mote_kernels_fill_scalar(mote_kernels *table);
 void mote_kernels_fill_avx2(mote_kernels *table);
 void mote_kernels_fill_avx512(mote_kernels *table);
 void mote_kernels_fill_neon(mote_kernels *table);
+void mote_kernels_fill_vnni(mote_kernels *table);    /* after avx512: AVX-512 VNNI and VBMI */
+void mote_kernels_fill_dotprod(mote_kernels *table); /* after neon */
 
 /* Whether products run on weights of this type as they lie in a file; weights of other types are made f32 when a model
  * is opened. */

@@ -5,6 +5,7 @@ void mote_kernels_fill_neon(mote_kernels *table) {
 #ifdef MOTE_HAS_NEON_KERNELS
     table->name = "neon";
     mote_kernels_fill_gemm_neon(table);
+    mote_kernels_fill_blocks_neon(table);
     mote_kernels_fill_rows_neon(table);
 #else
     (void)table;

@@ -4,6 +4,7 @@
 void mote_kernels_fill_scalar(mote_kernels *table) {
     table->name = "scalar";
     mote_kernels_fill_gemm_scalar(table);
+    mote_kernels_fill_blocks_scalar(table);
     mote_kernels_fill_rows_scalar(table);
     mote_kernels_fill_elementwise_scalar(table);
 }

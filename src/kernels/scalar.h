@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 void mote_kernels_fill_gemm_scalar(mote_kernels *table);
+void mote_kernels_fill_blocks_scalar(mote_kernels *table);
 void mote_kernels_fill_rows_scalar(mote_kernels *table);
 void mote_kernels_fill_elementwise_scalar(mote_kernels *table);
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "kernels/kernels.h"
+#include "kernels/panels.h"
 
-enum { VALUES = 333, ROWS = 7, COLUMNS = 21, DEPTH = 15, HEAD = 22, TARGET = 5 };
+enum { VALUES = 333, ROWS = 7, COLUMNS = 21, DEPTH = 15, HEAD = 22, TARGET = 5, BLOCKS_DEPTH = 70 };
 
 /* What a slot works on: every run changes some of it, and all of it is compared. */
 typedef struct {
@@ -53,6 +53,33 @@ static void pack_halves(const mote_kernels *k, work *v, mote_type type) {
 }
 static void run_pack_f16(const mote_kernels *k, work *v) { pack_halves(k, v, MOTE_TYPE_F16); }
 static void run_pack_bf16(const mote_kernels *k, work *v) { pack_halves(k, v, MOTE_TYPE_BF16); }
+
+static void run_quantize(const mote_kernels *k, work *v) {
+    mote_block8 blocks[(VALUES + MOTE_BLOCK_VALUES - 1) / MOTE_BLOCK_VALUES];
+    k->quantize(v->x, VALUES, blocks);
+    for (int i = 0; i < VALUES; i++) {
+        const mote_block8 *block = &blocks[i / MOTE_BLOCK_VALUES];
+        v->z[i] = (mote_real)block->scale * block->code[i % MOTE_BLOCK_VALUES] + (mote_real)block->sum;
+    }
+}
+/* Rows of v->x overlap, and so do the weights: what matters is that each byte of a panel is read once and right. */
+static void blocks_with(const mote_kernels *k, work *v, mote_type type) {
+    enum { BLOCKS = (BLOCKS_DEPTH + MOTE_BLOCK_VALUES - 1) / MOTE_BLOCK_VALUES, STEP = 12 };
+    mote_block8 a[ROWS * BLOCKS];
+    float weights[VALUES];
+    char row[BLOCKS * MOTE_BLOCK_VALUES + sizeof(float)] = {0}, panels[2 * MOTE_PANEL * BLOCKS * 40];
+    for (int i = 0; i < VALUES; i++) weights[i] = (float)v->y[i];
+    for (int r = 0; r < ROWS; r++) k->quantize(v->x + r * STEP, BLOCKS_DEPTH, a + r * BLOCKS);
+    mote_blocks_pack_f32(type, weights, STEP, COLUMNS, BLOCKS_DEPTH, row, panels);
+    mote_gemm_blocks g = {.rows = ROWS, .columns = COLUMNS, .blocks = BLOCKS, .a = a, .a_row = BLOCKS, .b = panels,
+                          .c = v->z, .c_row = COLUMNS, .bias = v->w};
+    k->gemm_blocks[mote_integer_slot(type)](&g);
+}
+static void run_gemm_q8_0(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_Q8_0); }
+static void run_gemm_q4_0(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_Q4_0); }
+static void run_gemm_q3h(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_Q3H); }
+static void run_gemm_q43(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_Q43); }
+static void run_gemm_i8(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_I8); }
 
 static void run_rms_norm(const mote_kernels *k, work *v) {
     v->number = (double)k->rms_norm(v->x, v->y, VALUES, tenth, v->z);
@@ -127,6 +154,12 @@ static const struct {
     {"pack f32", run_pack_f32, true},
     {"pack f16", run_pack_f16, true},
     {"pack bf16", run_pack_bf16, true},
+    {"quantize", run_quantize, true},
+    {"gemm q8_0", run_gemm_q8_0, true},
+    {"gemm q4_0", run_gemm_q4_0, true},
+    {"gemm q3h", run_gemm_q3h, true},
+    {"gemm q43", run_gemm_q43, true},
+    {"gemm i8", run_gemm_i8, true},
     {"rms_norm", run_rms_norm, false},
     {"rms_norm_backward", run_rms_norm_backward, false},
     {"layer_norm", run_layer_norm, false},
