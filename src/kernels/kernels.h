@@ -158,7 +158,9 @@ void mote_kernels_fill_dotprod(mote_kernels *table); /* after neon */
 
 /* Whether products run on weights of this type as they lie in a file; weights of other types are made f32 when a model
  * is opened. */
-static inline bool mote_kernels_run_type(mote_type type) { return mote_type_is_float(type); }
+static inline bool mote_kernels_run_type(mote_type type) {
+    return mote_type_is_float(type) || mote_type_get(type)->integer;
+}
 
 static inline size_t mote_packed_values(int n, int k) {
     return (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL) * MOTE_PANEL * (size_t)k;

@@ -119,7 +119,10 @@ static mote_status pack_matrix(mote_model *m, mote_tensor_id id, mote_error *err
     size_t bytes = mote_packed_bytes(t->type, t->rows, t->cols);
     m->packed[id] = mote_allocate(bytes);
     if (!m->packed[id]) return mote_fail_memory(error, "the packed weights", bytes);
-    mote_kernels_get()->pack[t->type](m->weight[id], (size_t)t->cols, t->rows, t->cols, m->packed[id]);
+    const size_t cols = (size_t)t->cols;
+    if (mote_type_is_float(t->type))
+        mote_kernels_get()->pack[t->type](m->weight[id], cols, t->rows, t->cols, m->packed[id]);
+    else mote_blocks_pack(t->type, m->weight[id], mote_row_bytes(t->type, cols), t->rows, t->cols, m->packed[id]);
     return MOTE_OK;
 }
 

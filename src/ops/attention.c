@@ -143,14 +143,14 @@ static void forward_few(const mote_exec *x, const mote_op *op, mote_worker *w) {
             if (s->end - s->begin == 1) {
                 for (int h = 0; h < group; h += most) {
                     queries t = {s->begin, s->end, kv_head * group + h, group - h < most ? group - h : most};
-                    attend(x, op, s, t, x->scratch[w->thread]);
+                    attend(x, op, s, t, mote_take_scratch(x, w));
                 }
                 continue;
             }
             for (int h = kv_head * group; h < (kv_head + 1) * group; h++)
                 for (int begin = s->begin; begin < s->end; begin += QUERIES)
                     attend(x, op, s, (queries){begin, begin + QUERIES < s->end ? begin + QUERIES : s->end, h, 1},
-                           x->scratch[w->thread]);
+                           mote_take_scratch(x, w));
         }
     }
     mote_phase_end(x, w);
@@ -179,7 +179,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
             if (within % group) continue;
             t.n_heads = heads / kv_heads - within < group ? heads / kv_heads - within : group;
         }
-        attend(x, op, s, t, x->scratch[w->thread]);
+        attend(x, op, s, t, mote_take_scratch(x, w));
     }
     mote_phase_end(x, w);
 }
@@ -267,7 +267,7 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
     (void)adds, (void)slice;
     int kv_heads = op->as.attention.kv_heads;
     for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;)
-        backward_one(x, op, &x->sequence[part / kv_heads], part % kv_heads, x->scratch[w->thread]);
+        backward_one(x, op, &x->sequence[part / kv_heads], part % kv_heads, mote_take_scratch(x, w));
     mote_phase_end(x, w);
 }
 

@@ -26,13 +26,18 @@ static void read_row(const mote_exec *x, mote_tensor_id id, int row, bool add, m
         else memcpy(y, source, cols * sizeof *y);
         return;
     }
+    /* In parts, each of which is a row by itself: the header, where the type has one, and whole blocks. */
+    enum { PART = MOTE_MOST_BLOCK_VALUES, HEADER = sizeof(float) };
     const mote_type_info *type = mote_type_get(t->type);
     const char *source = (const char *)x->weight[id] + (size_t)row * mote_row_bytes(t->type, cols);
-    float values[256];
-    size_t step = sizeof values / sizeof *values; /* a multiple of every block size */
-    for (size_t i = 0; i < cols; i += step) {
-        size_t n = cols - i < step ? cols - i : step;
-        type->to_f32(source + mote_row_bytes(t->type, i), values, n);
+    const size_t header = (size_t)type->row_header_bytes;
+    char part[HEADER + PART * sizeof(float)];
+    float values[PART];
+    memcpy(part, source, header);
+    for (size_t i = 0; i < cols; i += PART) {
+        size_t n = cols - i < PART ? cols - i : PART, begin = mote_row_bytes(t->type, i);
+        memcpy(part + header, source + begin, mote_row_bytes(t->type, n) - header);
+        type->to_f32(part, values, n);
         for (size_t j = 0; j < n; j++) y[i + j] = add ? y[i + j] + values[j] : values[j];
     }
 }

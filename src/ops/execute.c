@@ -106,7 +106,8 @@ static mote_worker start(const mote_exec *x, int thread, int threads) {
     if (x->timing) x->timing->mark[8 * thread] = mote_ticks();
     int rows = tile_rows(x, threads);
     return (mote_worker){.thread = thread, .threads = threads, .tile_rows = rows,
-                         .tiles = (x->n_rows + rows - 1) / rows, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD};
+                         .tiles = (x->n_rows + rows - 1) / rows, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD,
+                         .blocks_of = MOTE_NONE};
 }
 
 static void forward_task(void *context, int thread, int threads) {

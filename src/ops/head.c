@@ -16,26 +16,18 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "the weight must be [vocabulary, width]", error);
 }
 
-/* c [rows, columns from `first` on] = rows of x times the weight. */
-static void logits_of(const mote_exec *x, const mote_op *op, const mote_real *rows_of_x, int rows, int first,
+/* c [rows, columns from `first` on] = rows of x from `begin` on times the weight. */
+static void logits_of(const mote_exec *x, const mote_op *op, mote_worker *w, int begin, int rows, int first,
                       int columns, mote_real *c) {
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
-    int depth = weight->cols;
     mote_gemm g = {
         .rows = rows,
         .columns = columns,
-        .depth = depth,
-        .a = rows_of_x,
-        .a_row = (size_t)depth,
-        .a_depth = 1,
-        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, depth),
-        .b_panel = (size_t)depth * MOTE_PANEL,
-        .b_depth = MOTE_PANEL,
-        .b_padded = true,
+        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, weight->cols),
         .c = c + first,
         .c_row = (size_t)weight->rows,
     };
-    x->kernels->gemm[weight->type](&g);
+    mote_product(x, w, op->in[0], begin, op->in[1], &g);
 }
 
 static void infer(const mote_exec *x, const mote_op *op, mote_worker *w) {
@@ -45,8 +37,7 @@ static void infer(const mote_exec *x, const mote_op *op, mote_worker *w) {
         for (int i = 0; i < x->n_wanted;) { /* wanted rows that stand together go together */
             int n = 1;
             while (i + n < x->n_wanted && x->wanted[i + n] == x->wanted[i] + n) n++;
-            logits_of(x, op, mote_value(x, op->in[0], x->wanted[i]), n, first, columns,
-                      x->logits + (size_t)i * (size_t)vocab);
+            logits_of(x, op, w, x->wanted[i], n, first, columns, x->logits + (size_t)i * (size_t)vocab);
             i += n;
         }
     }
@@ -54,11 +45,11 @@ static void infer(const mote_exec *x, const mote_op *op, mote_worker *w) {
 }
 
 /* Loss of rows [begin, end) of the chunk that starts at row `chunk`, and the gradient of x. */
-static void lose(const mote_exec *x, const mote_op *op, int chunk, int begin, int end) {
+static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int begin, int end) {
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
     size_t vocab = (size_t)weight->rows, depth = (size_t)weight->cols;
     mote_real *logits = x->chunk + (size_t)(begin - chunk) * vocab;
-    logits_of(x, op, mote_value(x, op->in[0], begin), end - begin, 0, weight->rows, logits);
+    logits_of(x, op, w, begin, end - begin, 0, weight->rows, logits);
     for (int r = begin; r < end; r++) {
         mote_real *row = logits + (size_t)(r - begin) * vocab;
         x->row_loss[r] = 0;
@@ -116,7 +107,7 @@ static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
         int rows = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;
         for (int part; (part = mote_part(x, w, (rows + TILE - 1) / TILE)) >= 0;) {
             int begin = chunk + part * TILE, end = begin + TILE < chunk + rows ? begin + TILE : chunk + rows;
-            lose(x, op, chunk, begin, end);
+            lose(x, op, w, chunk, begin, end);
         }
         mote_phase_end(x, w);
         if (!x->training) continue; /* the next chunk overwrites logits that nobody reads any more */
@@ -144,6 +135,8 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
                            (double)weight->rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols)};
 }
 
+static size_t scratch(const mote_exec *x, const mote_op *op) { return mote_product_scratch(x, op->in[1]); }
+
 static void example(mote_builder *b, int n) {
     (void)n;
     b->program->vocab = 29;
@@ -156,5 +149,5 @@ static void example(mote_builder *b, int n) {
 
 const mote_op_info mote_op_head = {
     .name = "head", .backward_in = 1, .check = check, .forward = forward, .backward = backward, .cost = cost,
-    .n_examples = 1, .example = example,
+    .scratch = scratch, .n_examples = 1, .example = example,
 };

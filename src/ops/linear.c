@@ -20,28 +20,20 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
 }
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
-    (void)w;
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
-    int depth = weight->cols, first = s->column_begin;
+    int first = s->column_begin;
     const mote_real *bias = mote_vector(x, op->in[2]);
     mote_gemm g = {
         .rows = s->row_end - s->row_begin,
         .columns = s->column_end - first,
-        .depth = depth,
-        .a = mote_value(x, op->in[0], s->row_begin),
-        .a_row = (size_t)depth,
-        .a_depth = 1,
-        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, depth),
-        .b_panel = (size_t)depth * MOTE_PANEL,
-        .b_depth = MOTE_PANEL,
-        .b_padded = true,
+        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, weight->cols),
         .c = mote_value(x, op->out[0], s->row_begin) + first,
         .c_row = (size_t)weight->rows,
         .start = op->in[3] == MOTE_NONE ? NULL : mote_value(x, op->in[3], s->row_begin) + first,
         .start_row = (size_t)weight->rows,
         .bias = bias ? bias + first : NULL,
     };
-    x->kernels->gemm[weight->type](&g);
+    mote_product(x, w, op->in[0], s->row_begin, op->in[1], &g);
 }
 
 static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *s, mote_worker *w) {
@@ -117,6 +109,8 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
     return c;
 }
 
+static size_t scratch(const mote_exec *x, const mote_op *op) { return mote_product_scratch(x, op->in[1]); }
+
 static void example(mote_builder *b, int n) {
     static const int shape[3][2] = {{19, 35}, {48, 16}, {1, 7}}; /* in, out */
     int in = shape[n][0], out = shape[n][1];
@@ -136,5 +130,5 @@ static void example(mote_builder *b, int n) {
 const mote_op_info mote_op_linear = {
     .name = "linear", .row_wise = true, .backward_in = 1, .can_add = 1 | 8, .check = check,
     .forward = forward, .backward = backward, .weight_parts = weight_parts, .backward_weights = backward_weights,
-    .cost = cost, .n_examples = 3, .example = example,
+    .cost = cost, .scratch = scratch, .n_examples = 3, .example = example,
 };

@@ -5,7 +5,7 @@
 #define MOTE_OPS_OPS_H
 
 #include "base/threads.h"
-#include "kernels/kernels.h"
+#include "kernels/panels.h"
 #include "ops/timing.h"
 #include "program/program.h"
 
@@ -92,6 +92,8 @@ typedef struct {
     bool few;       /* the batch has so few rows that columns are shared: x->shares */
     int op;         /* for timing: the collective op that runs; the number of ops: between ops */
     mote_pass pass; /* and what it does */
+    mote_tensor_id blocks_of; /* the activation whose rows lie in this thread's scratch in 8 bits; MOTE_NONE: none */
+    int blocks_begin, blocks_rows;
 } mote_worker;
 
 /* Everything since this thread's last lap was one call of this op. */
@@ -114,6 +116,12 @@ static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
     w->phase++;
     w->part = 0;
     mote_barrier(x, w);
+}
+
+/* The memory of this thread's own, for the op that runs now. */
+static inline mote_real *mote_take_scratch(const mote_exec *x, mote_worker *w) {
+    w->blocks_of = MOTE_NONE;
+    return x->scratch[w->thread];
 }
 
 /* What a row-wise op is asked to do. Columns of out[0]: all, except forward of ops that columns.c shares out. */
@@ -182,9 +190,16 @@ static inline const mote_real *mote_vector(const mote_exec *x, mote_tensor_id id
  */
 static inline size_t mote_packed_bytes(mote_type type, int n, int depth) {
     if (n == 0) return 0;
+    if (!mote_type_is_float(type))
+        return (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL) * mote_panel_bytes(type, (size_t)mote_blocks_of(depth));
     size_t value = type == MOTE_TYPE_F32 ? sizeof(mote_real) : (size_t)mote_type_get(type)->block_bytes;
     return mote_packed_values(n, depth) * value;
 }
+/* g->c = g->start + g->bias + input[begin ..] weight^T for g->rows rows and g->columns of the outputs, whose panels are
+ * g->b; the caller sets those, c_row and start_row (product.c). */
+void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, mote_tensor_id weight,
+                  mote_gemm *g);
+size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight); /* values that it needs for each thread */
 /* Check helpers: fill error with the op and tensor by name. */
 mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what,
                            mote_error *error);

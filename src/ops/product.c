@@ -1,0 +1,54 @@
+/* The product of an activation and a packed weight of any type, for linear and head. Integer weights run against 8-bit
+ * activations: they are made once for each input and tile of rows, and lie in the thread's scratch until another op of
+ * that thread takes it (q, k and v read them; gate and up do). */
+#include "ops/ops.h"
+
+enum { MOST_ROWS = 96 }; /* in blocks at a time: as many as a tile of the executor has */
+
+size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight) {
+    const mote_tensor *t = mote_tensor_of(x->program, weight);
+    if (mote_type_is_float(t->type)) return 0;
+    size_t rows = (size_t)(x->max_rows < MOST_ROWS ? x->max_rows : MOST_ROWS);
+    size_t bytes = rows * (size_t)mote_blocks_of(t->cols) * sizeof(mote_block8);
+    return (bytes + sizeof(mote_real) - 1) / sizeof(mote_real);
+}
+
+/* Rows [begin, begin + rows) of an activation in 8 bits. Its values do not change while a program runs forward. */
+static const mote_block8 *blocks_of(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, int rows) {
+    mote_block8 *blocks = (mote_block8 *)(void *)x->scratch[w->thread];
+    if (w->blocks_of == input && w->blocks_begin == begin && w->blocks_rows >= rows) return blocks;
+    const int cols = mote_cols(x, input);
+    const size_t row = (size_t)mote_blocks_of(cols);
+    for (int r = 0; r < rows; r++)
+        x->kernels->quantize(mote_value(x, input, begin + r), cols, blocks + (size_t)r * row);
+    w->blocks_of = input;
+    w->blocks_begin = begin;
+    w->blocks_rows = rows;
+    return blocks;
+}
+
+void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, mote_tensor_id weight,
+                  mote_gemm *g) {
+    const mote_tensor *t = mote_tensor_of(x->program, weight);
+    g->depth = t->cols;
+    g->a = mote_value(x, input, begin);
+    g->a_row = (size_t)t->cols;
+    g->a_depth = 1;
+    g->b_panel = (size_t)t->cols * MOTE_PANEL;
+    g->b_depth = MOTE_PANEL;
+    g->b_padded = true;
+    if (mote_type_is_float(t->type)) {
+        x->kernels->gemm[t->type](g);
+        return;
+    }
+    mote_gemm_blocks b = {.columns = g->columns, .blocks = mote_blocks_of(t->cols), .b = g->b, .c_row = g->c_row,
+                          .start_row = g->start_row, .bias = g->bias};
+    b.a_row = (size_t)b.blocks;
+    for (int row = 0; row < g->rows; row += MOST_ROWS) {
+        b.rows = g->rows - row < MOST_ROWS ? g->rows - row : MOST_ROWS;
+        b.a = blocks_of(x, w, input, begin + row, b.rows);
+        b.c = g->c + (size_t)row * g->c_row;
+        b.start = g->start ? g->start + (size_t)row * g->start_row : NULL;
+        x->kernels->gemm_blocks[mote_integer_slot(t->type)](&b);
+    }
+}
