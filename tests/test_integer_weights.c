@@ -216,22 +216,11 @@ static void packing_floats_is_packing_their_rows(void) {
     }
 }
 
-static void integer_weights_are_not_trained(void) {
-    mote_model *model = random_model(config_of(true)), *opened = opened_as(model, MOTE_TYPE_Q8_0);
-    mote_error error = {0};
-    mote_status status = mote_model_make_trainable(opened, &error);
-    CHECK(status == MOTE_USAGE && strstr(error.message, "q8_0") && strstr(error.hint, "f32"), "%d %s", (int)status,
-          error.message);
-    mote_model_close(opened);
-    mote_model_close(model);
-}
-
 int main(void) {
     RUN(logits_are_close_to_those_in_f32);
     RUN(a_token_has_the_same_bits_however_it_is_run);
     RUN(long_batches_agree_with_short_ones);
     RUN(costs_and_memory_are_those_of_the_type);
     RUN(packing_floats_is_packing_their_rows);
-    RUN(integer_weights_are_not_trained);
     return test_finish();
 }

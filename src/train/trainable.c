@@ -1,4 +1,4 @@
-/* Weights of a file lie in its read-only mapping, often in 16 bits; training changes them in place, in f32. */
+/* Weights of a file lie in its read-only mapping, often in 16 bits or blocks; training changes them in place, in f32. */
 #include "train/trainable.h"
 
 #include <string.h>
@@ -27,11 +27,6 @@ mote_status mote_model_make_trainable(mote_model *model, mote_error *error) {
     for (size_t i = 0; i < n; i++) {
         const mote_tensor *t = &model->program->tensors[i];
         if (t->role != MOTE_ROLE_WEIGHT) continue;
-        if (!mote_type_is_float(t->type)) {
-            mote_status status = mote_fail(error, MOTE_USAGE, "weights of type %s cannot be trained: '%s'",
-                                           mote_type_name(t->type), t->name);
-            return mote_hint(error, status, "train the model in f32, f16 or bf16 and quantize it after");
-        }
         if (model->packed[i] && t->type != MOTE_TYPE_F32)
             return mote_fail(error, MOTE_USAGE,
                              "the %s model has been run by a session and cannot be trained; open it anew",
