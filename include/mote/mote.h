@@ -98,6 +98,9 @@ MOTE_API const char *mote_tokenizer_name(const mote_tokenizer *tokenizer); /* "b
 MOTE_API int mote_tokenizer_vocab(const mote_tokenizer *tokenizer);
 MOTE_API int32_t mote_tokenizer_end(const mote_tokenizer *tokenizer); /* the token between documents, or -1 */
 MOTE_API int32_t mote_tokenizer_unknown(const mote_tokenizer *tokenizer); /* for what the vocabulary lacks, or -1 */
+MOTE_API int32_t mote_tokenizer_begin(const mote_tokenizer *tokenizer); /* the token before a text, or -1 */
+/* Whether a prompt starts with the begin token: mote_tokenizer_encode never adds it. */
+MOTE_API bool mote_tokenizer_adds_begin(const mote_tokenizer *tokenizer);
 /* The control token of this name, or -1. Tokenizers trained on messages have "<|im_start|>" and "<|im_end|>". */
 MOTE_API int32_t mote_tokenizer_control(const mote_tokenizer *tokenizer, const char *name);
 /* Ids of the text in *tokens (mote_free), no special tokens added; text never becomes a control token. */
@@ -108,6 +111,32 @@ MOTE_API const char *mote_tokenizer_piece(const mote_tokenizer *tokenizer, int32
 /* The text of n tokens, NUL-terminated, in *text (mote_free). */
 MOTE_API mote_status mote_tokenizer_decode(const mote_tokenizer *tokenizer, const int32_t *tokens, size_t n_tokens,
                                            char **text, size_t *bytes, mote_error *error);
+
+/* The tokenizer of a file that may hold nothing else: GGUF. Told apart by content. */
+MOTE_API mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mote_error *error);
+
+/* What some tokenizers of others need and the library does not have: regular expressions and Unicode's normal forms.
+ * For the whole process, before any tokenizer is opened or copied; the hooks outlive all of them, and are called from
+ * the threads that encode. Text given to them is valid UTF-8. */
+typedef enum { MOTE_FORM_NFC, MOTE_FORM_NFD, MOTE_FORM_NFKC, MOTE_FORM_NFKD } mote_text_form;
+typedef struct {
+    void *context;
+    /* NULL with a sentence in *problem: not a regular expression (PCRE's syntax; \s, \w, \d, \b as Unicode has
+     * them). */
+    void *(*compile)(void *context, const char *pattern, size_t bytes, char problem[256]);
+    /* The first match in text[from ... bytes): 1 and where it is, 0 none, -1 a limit was hit. What stands before `from`
+     * is seen by lookbehind. *scratch is the caller's, NULL at first: working memory kept between calls for `regex`. */
+    int (*match)(void *context, const void *regex, void **scratch, const char *text, size_t bytes, size_t from,
+                 size_t *begin, size_t *end);
+    void (*release_scratch)(void *context, void *scratch); /* NULL is fine */
+    void (*release)(void *context, void *regex);
+    /* The text in a normal form, appended piece by piece with put (false: stop). False: out of memory or stopped. */
+    bool (*normalize)(void *context, mote_text_form form, const char *text, size_t bytes,
+                      bool (*put)(void *to, const char *text, size_t bytes), void *to);
+    /* General category of a character in two letters ("Lu", "Mn", "Cn") and its lower case in *lower. */
+    const char *(*category)(void *context, uint32_t point, uint32_t *lower);
+} mote_text_hooks;
+MOTE_API void mote_text_use(const mote_text_hooks *hooks); /* NULL: none */
 
 /* ---- corpus and dataset ------------------------------------------------------------------------------------- */
 

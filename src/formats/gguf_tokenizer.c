@@ -96,7 +96,7 @@ static int32_t read_id(const mote_gguf *file, const char *key, size_t n_tokens, 
 mote_status mote_gguf_get_tokenizer(const mote_gguf *file, mote_tokenizer **tokenizer, mote_error *error) {
     *tokenizer = NULL;
     mote_status status = MOTE_OK;
-    mote_tokenizer_parts parts = {.end = -1, .unknown = -1};
+    mote_tokenizer_parts parts = mote_tokenizer_parts_none();
     mote_string *tokens = NULL, *merges = NULL;
     int32_t *types = NULL;
     if (!mote_gguf_string(file, "tokenizer.ggml.model", &parts.model, &status, error)) return status;

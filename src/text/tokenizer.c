@@ -12,6 +12,7 @@ mote_status mote_tokenizer_create(mote_tokenizer_kind kind, mote_tokenizer **tok
     if (!*tokenizer) return mote_fail_memory(error, "a tokenizer", sizeof **tokenizer);
     (*tokenizer)->kind = kind;
     (*tokenizer)->end = (*tokenizer)->unknown = -1;
+    for (int i = 0; i < MOTE_N_SPECIALS; i++) (*tokenizer)->special[i] = -1;
     return MOTE_OK;
 }
 
@@ -83,6 +84,9 @@ mote_status mote_tokenizer_copy(const mote_tokenizer *tokenizer, mote_tokenizer 
     if (status) return status;
     t->end = tokenizer->end;
     t->unknown = tokenizer->unknown;
+    memcpy(t->special, tokenizer->special, sizeof t->special);
+    t->adds_begin = tokenizer->adds_begin;
+    t->adds_end = tokenizer->adds_end;
     bool ok = true;
     for (size_t i = 0, n; ok && i < tokenizer->symbols.n; i++) {
         const char *bytes = mote_string_set_get(&tokenizer->symbols, (uint32_t)i, &n);
@@ -108,6 +112,10 @@ const char *mote_tokenizer_name(const mote_tokenizer *tokenizer) {
 int mote_tokenizer_vocab(const mote_tokenizer *tokenizer) { return (int)tokenizer->n_tokens; }
 int32_t mote_tokenizer_end(const mote_tokenizer *tokenizer) { return tokenizer->end; }
 int32_t mote_tokenizer_unknown(const mote_tokenizer *tokenizer) { return tokenizer->unknown; }
+int32_t mote_tokenizer_begin(const mote_tokenizer *tokenizer) { return tokenizer->special[MOTE_SPECIAL_BEGIN]; }
+bool mote_tokenizer_adds_begin(const mote_tokenizer *tokenizer) {
+    return tokenizer->adds_begin && mote_tokenizer_begin(tokenizer) >= 0;
+}
 
 int32_t mote_tokenizer_control(const mote_tokenizer *tokenizer, const char *name) {
     uint32_t id = mote_string_set_find(&tokenizer->symbols, name, strlen(name));

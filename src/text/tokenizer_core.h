@@ -7,7 +7,6 @@
 #include "text/string_set.h"
 #include "text/tokenizer.h"
 
-#define MOTE_TOKEN_UNUSED 5 /* tokenizer.ggml.token_type: fills a vocabulary up */
 #define MOTE_END_TEXT "<|endoftext|>"
 #define MOTE_UNKNOWN_TEXT "<unk>"
 
@@ -22,6 +21,8 @@ typedef struct {
 struct mote_tokenizer {
     mote_tokenizer_kind kind;
     int32_t end, unknown; /* -1: none */
+    int32_t special[MOTE_N_SPECIALS]; /* -1: none */
+    bool adds_begin, adds_end;
     size_t n_tokens;
     uint8_t *types; /* [n_tokens] mote_token_type */
     size_t types_capacity;

@@ -52,6 +52,12 @@ static bool string_is(mote_string string, const char *text) {
 static int shown(mote_string string) { return string.size < 40 ? (int)string.size : 40; }
 #define SHOW(string) shown(string), (string).size ? (string).bytes : ""
 
+mote_tokenizer_parts mote_tokenizer_parts_none(void) {
+    mote_tokenizer_parts parts = {.end = -1, .unknown = -1, .add_space_prefix = true, .escape_whitespaces = true};
+    for (int i = 0; i < MOTE_N_SPECIALS; i++) parts.special[i] = -1;
+    return parts;
+}
+
 /* ---- coming in ------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -288,15 +294,16 @@ mote_status mote_tokenizer_to_parts(const mote_tokenizer *tokenizer, mote_arena 
     }
     mote_buffer_deinit(&text);
     if (!ok) return mote_fail_memory(error, "a tokenizer's strings", token_bytes + merge_bytes + t->symbols.pool_size);
-    *parts = (mote_tokenizer_parts){.model = {model, strlen(model)},
-                                    .kind = {kind, strlen(kind)},
-                                    .pre = {"gpt-2", 5},
-                                    .tokens = tokens,
-                                    .types = types,
-                                    .n_tokens = t->n_tokens,
-                                    .merges = merges,
-                                    .n_merges = t->n_merges,
-                                    .end = t->end,
-                                    .unknown = t->unknown};
+    *parts = mote_tokenizer_parts_none();
+    parts->model = (mote_string){model, strlen(model)};
+    parts->kind = (mote_string){kind, strlen(kind)};
+    parts->pre = (mote_string){"gpt-2", 5};
+    parts->tokens = tokens;
+    parts->types = types;
+    parts->n_tokens = t->n_tokens;
+    parts->merges = merges;
+    parts->n_merges = t->n_merges;
+    parts->end = t->end;
+    parts->unknown = t->unknown;
     return MOTE_OK;
 }
