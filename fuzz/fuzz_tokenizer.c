@@ -87,15 +87,16 @@ static void fuzz_parts(uint8_t choice, const char *text, size_t n) {
         }
     }
     const char *kind = kinds[(choice >> 1) % 5], *model = choice & 16 ? "mote.word" : "gpt2";
-    mote_tokenizer_parts parts = {.model = {model, strlen(model)},
-                                  .kind = {kind, strlen(kind)},
-                                  .tokens = tokens,
-                                  .types = choice & 32 ? NULL : types,
-                                  .n_tokens = n_tokens,
-                                  .merges = merges,
-                                  .n_merges = n_merges,
-                                  .end = choice & 64 ? (int32_t)n_tokens - 1 : -1,
-                                  .unknown = choice & 128 ? (int32_t)n_tokens - 2 : -1};
+    mote_tokenizer_parts parts = mote_tokenizer_parts_none();
+    parts.model = (mote_string){model, strlen(model)};
+    parts.kind = (mote_string){kind, strlen(kind)};
+    parts.tokens = tokens;
+    parts.types = choice & 32 ? NULL : types;
+    parts.n_tokens = n_tokens;
+    parts.merges = merges;
+    parts.n_merges = n_merges;
+    parts.end = choice & 64 ? (int32_t)n_tokens - 1 : -1;
+    parts.unknown = choice & 128 ? (int32_t)n_tokens - 2 : -1;
     mote_tokenizer *t;
     mote_error error;
     mote_status status = mote_tokenizer_from_parts(&parts, "fuzz", &t, &error);

@@ -496,14 +496,14 @@ static void make_good_parts(void) {
     good_merges[0] = STRING("t h");
     good_merges[1] = STRING("\u0120 th");
     good_merges[2] = STRING("\u0120th e");
-    good_parts = (mote_tokenizer_parts){.model = STRING("gpt2"),
-                                        .tokens = good_tokens,
-                                        .types = good_types,
-                                        .n_tokens = n,
-                                        .merges = good_merges,
-                                        .n_merges = 3,
-                                        .end = 258,
-                                        .unknown = -1};
+    good_parts = mote_tokenizer_parts_none();
+    good_parts.model = STRING("gpt2");
+    good_parts.tokens = good_tokens;
+    good_parts.types = good_types;
+    good_parts.n_tokens = n;
+    good_parts.merges = good_merges;
+    good_parts.n_merges = 3;
+    good_parts.end = 258;
 }
 
 static void refused(const char *what, const char *expected) {
@@ -530,8 +530,8 @@ static void bad_parts_are_refused(void) {
         change;                                                                                                        \
         refused(#change, expected);                                                                                    \
     } while (0)
-    REFUSED(good_parts.model = STRING("llama"), "'llama' is not supported");
-    REFUSED(good_parts.pre = STRING("llama-bpe"), "'llama-bpe' is not supported");
+    REFUSED(good_parts.model = STRING("llamas"), "'llamas' is not supported");
+    REFUSED(good_parts.pre = STRING("llama-bpx"), "'llama-bpx' is not supported");
     REFUSED(good_parts.kind = STRING("unigram"), "'unigram'");
     REFUSED(good_parts.kind = STRING("word"), "'word'");
     REFUSED(good_parts.model = STRING("mote.word"); good_parts.kind = STRING("bpe"), "'bpe'");
@@ -543,7 +543,7 @@ static void bad_parts_are_refused(void) {
     REFUSED(good_parts.end = 259, "end token 259");
     REFUSED(good_parts.end = -2, "end token -2");
     REFUSED(good_parts.unknown = 259, "unknown token 259");
-    REFUSED(good_types[3] = 4, "type 4");
+    REFUSED(good_types[3] = 0, "type 0");
     REFUSED(good_types[3] = 6, "type 6");
     REFUSED(good_types[3] = -1, "type -1");
     REFUSED(good_types[3] = MOTE_TOKEN_CONTROL, "no token for the byte 0x03");

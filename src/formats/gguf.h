@@ -9,7 +9,7 @@
 #include "base/files.h"
 #include "base/memory.h"
 #include "quant/types.h"
-#include "text/tokenizer.h"
+#include "text/pipeline.h"
 
 #define MOTE_KEY_TENSOR_SUMS "mote.checksum.tensors"
 #define MOTE_KEY_HEADER_SUM "mote.checksum.header"
@@ -134,6 +134,8 @@ void mote_gguf_put_bool(mote_gguf_writer *w, const char *key, bool value);
 void mote_gguf_put_string(mote_gguf_writer *w, const char *key, const char *bytes, size_t size);
 void mote_gguf_put_strings(mote_gguf_writer *w, const char *key, const mote_string *strings, size_t n);
 void mote_gguf_put_i32s(mote_gguf_writer *w, const char *key, const int32_t *values, size_t n);
+void mote_gguf_put_f32s(mote_gguf_writer *w, const char *key, const float *values, size_t n);
+void mote_gguf_put_u8s(mote_gguf_writer *w, const char *key, const uint8_t *values, size_t n);
 void mote_gguf_put_u64s(mote_gguf_writer *w, const char *key, const uint64_t *values, size_t n);
 /* rows 0: a vector of cols values */
 void mote_gguf_put_tensor(mote_gguf_writer *w, const char *name, mote_type type, uint64_t rows, uint64_t cols);
@@ -151,5 +153,12 @@ mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_erro
 /* Puts a tokenizer's keys; reads them back (NULL tokenizer where the file has none). */
 mote_status mote_gguf_put_tokenizer(mote_gguf_writer *w, const mote_tokenizer *tokenizer, mote_error *error);
 mote_status mote_gguf_get_tokenizer(const mote_gguf *file, mote_tokenizer **tokenizer, mote_error *error);
+/* A pipeline that GGUF's own keys cannot say, as strings: for each step its name, flags, text and content, and the
+ * model's flags first. What they point to lives in the arena. */
+bool mote_pipeline_to_strings(const mote_pipeline *pipeline, mote_arena *arena, mote_string **strings, size_t *n);
+mote_status mote_pipeline_from_strings(const mote_string *strings, size_t n, mote_string charsmap, const char *name,
+                                       mote_arena *arena, mote_pipeline *pipeline, mote_error *error);
+/* Turns the parts of tokenizers that came from elsewhere into what GGUF's readers take. False: out of memory. */
+bool mote_gguf_fit_tokenizer(mote_tokenizer_parts *parts, mote_arena *arena);
 
 #endif

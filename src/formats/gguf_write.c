@@ -125,6 +125,20 @@ void mote_gguf_put_i32s(mote_gguf_writer *w, const char *key, const int32_t *val
     for (size_t i = 0; i < n; i++) append_number(&w->entries, (uint32_t)values[i], 4);
 }
 
+void mote_gguf_put_f32s(mote_gguf_writer *w, const char *key, const float *values, size_t n) {
+    if (!put_array(w, key, MOTE_GGUF_F32, n)) return;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        append_number(&w->entries, bits, 4);
+    }
+}
+
+void mote_gguf_put_u8s(mote_gguf_writer *w, const char *key, const uint8_t *values, size_t n) {
+    if (!put_array(w, key, MOTE_GGUF_U8, n)) return;
+    for (size_t i = 0; i < n; i++) append_number(&w->entries, values[i], 1);
+}
+
 void mote_gguf_put_u64s(mote_gguf_writer *w, const char *key, const uint64_t *values, size_t n) {
     if (!put_array(w, key, MOTE_GGUF_U64, n)) return;
     for (size_t i = 0; i < n; i++) append_number(&w->entries, values[i], 8);

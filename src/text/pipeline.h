@@ -14,31 +14,31 @@
     X(NFKC, "NFKC", NORMALIZER)                                                                                        \
     X(NFKD, "NFKD", NORMALIZER)                                                                                        \
     X(LOWERCASE, "Lowercase", NORMALIZER)                                                                              \
-    X(STRIP_ENDS, "Strip", NORMALIZER)            /* left, right */                                                    \
+    X(STRIP_ENDS, "Strip", NORMALIZER) /* left, right */                                                               \
     X(STRIP_ACCENTS, "StripAccents", NORMALIZER)                                                                       \
-    X(REPLACE, "Replace", NORMALIZER)             /* text (regex), content */                                          \
-    X(PREPEND, "Prepend", NORMALIZER)             /* text */                                                           \
-    X(BERT, "BertNormalizer", NORMALIZER)         /* clean_text, chinese, strip_accents, lowercase */                  \
-    X(PRECOMPILED, "Precompiled", NORMALIZER)     /* text: SentencePiece's charsmap, not base64 */                     \
-    X(SPACES, "mote.Spaces", NORMALIZER)          /* SentencePiece's: prefix, join runs, escape; see below */          \
+    X(REPLACE, "Replace", NORMALIZER)         /* text (regex), content */                                              \
+    X(PREPEND, "Prepend", NORMALIZER)         /* text */                                                               \
+    X(BERT, "BertNormalizer", NORMALIZER)     /* clean_text, chinese, strip_accents, lowercase */                      \
+    X(PRECOMPILED, "Precompiled", NORMALIZER) /* text: SentencePiece's charsmap, not base64 */                         \
+    X(SPACES, "mote.Spaces", NORMALIZER)      /* SentencePiece's: prefix, join runs, escape; see below */              \
     /* pre-tokenizers: piece -> pieces */                                                                              \
-    X(BYTE_LEVEL, "ByteLevel", PRETOKENIZER)      /* add_prefix_space, use_regex; must be the last */                  \
-    X(SPLIT, "Split", PRETOKENIZER)               /* text (regex), behavior, invert */                                 \
-    X(METASPACE, "Metaspace", PRETOKENIZER)       /* text: replacement; prepend, split */                              \
-    X(DIGITS, "Digits", PRETOKENIZER)             /* individual */                                                     \
-    X(WHITESPACE, "Whitespace", PRETOKENIZER)     /* \w+|[^\w\s]+ */                                                   \
+    X(BYTE_LEVEL, "ByteLevel", PRETOKENIZER)  /* add_prefix_space, use_regex; must be the last */                      \
+    X(SPLIT, "Split", PRETOKENIZER)           /* text (regex), behavior, invert */                                     \
+    X(METASPACE, "Metaspace", PRETOKENIZER)   /* text: replacement; prepend, split */                                  \
+    X(DIGITS, "Digits", PRETOKENIZER)         /* individual */                                                         \
+    X(WHITESPACE, "Whitespace", PRETOKENIZER) /* \w+|[^\w\s]+ */                                                       \
     X(WHITESPACE_SPLIT, "WhitespaceSplit", PRETOKENIZER)                                                               \
-    X(PUNCTUATION, "Punctuation", PRETOKENIZER)   /* behavior */                                                       \
+    X(PUNCTUATION, "Punctuation", PRETOKENIZER) /* behavior */                                                         \
     X(BERT_SPLIT, "BertPreTokenizer", PRETOKENIZER)                                                                    \
     /* decoders: tokens -> text */                                                                                     \
     X(BYTE_LEVEL_TEXT, "ByteLevel", DECODER)                                                                           \
     X(BYTE_FALLBACK_TEXT, "ByteFallback", DECODER)                                                                     \
     X(FUSE, "Fuse", DECODER)                                                                                           \
-    X(REPLACE_TEXT, "Replace", DECODER)           /* text (no regex), content */                                       \
-    X(STRIP_TEXT, "Strip", DECODER)               /* text: one character; start, stop */                               \
-    X(METASPACE_TEXT, "Metaspace", DECODER)       /* text: replacement; prepend */                                     \
-    X(WORDPIECE_TEXT, "WordPiece", DECODER)       /* text: prefix; cleanup */                                          \
-    X(SUFFIX_TEXT, "BPEDecoder", DECODER)         /* text: suffix that ends a word */
+    X(REPLACE_TEXT, "Replace", DECODER)     /* text (no regex), content */                                             \
+    X(STRIP_TEXT, "Strip", DECODER)         /* text: one character; start, stop */                                     \
+    X(METASPACE_TEXT, "Metaspace", DECODER) /* text: replacement; prepend, cleanup */                                  \
+    X(WORDPIECE_TEXT, "WordPiece", DECODER) /* text: prefix; cleanup */                                                \
+    X(SUFFIX_TEXT, "BPEDecoder", DECODER)   /* text: suffix that ends a word */
 
 typedef enum { MOTE_STAGE_NORMALIZER, MOTE_STAGE_PRETOKENIZER, MOTE_STAGE_DECODER } mote_stage;
 
@@ -97,5 +97,15 @@ const char *mote_step_name(mote_step_kind kind);
 mote_stage mote_step_stage(mote_step_kind kind);
 /* The step of this name in a stage; MOTE_N_STEPS: there is none. */
 mote_step_kind mote_step_find(mote_stage stage, mote_string name);
+
+/* GGUF's tokenizer.ggml.pre (pre_tokenizers.c). */
+typedef struct {
+    const char *name;
+    const char *const *patterns; /* NULL-terminated; each is applied to the pieces that the one before left */
+    bool ignore_merges, adds_begin;
+} mote_pre_tokenizer;
+const mote_pre_tokenizer *mote_pre_tokenizer_find(mote_string name); /* NULL: not known */
+/* The name of a row with these steps; "" where GGUF has none. */
+const char *mote_pre_tokenizer_name(const mote_pipeline *pipeline);
 
 #endif

@@ -5,6 +5,13 @@
 
 #include "base/hash.h"
 
+#define HIDDEN UINT64_MAX /* the hash of what is not to be found */
+
+static uint64_t hash_of(const char *bytes, size_t n) {
+    uint64_t hash = mote_hash_bytes(bytes, n, 0);
+    return hash == HIDDEN ? 0 : hash;
+}
+
 static size_t slot_of(const mote_string_set *set, const char *bytes, size_t n, uint64_t hash) {
     size_t mask = set->n_slots - 1, slot = (size_t)hash & mask;
     for (;; slot = (slot + 1) & mask) {
@@ -22,6 +29,7 @@ static bool grow_slots(mote_string_set *set) {
     if (!slots) return false;
     memset(slots, 0xFF, bytes);
     for (size_t i = 0; i < set->n; i++) {
+        if (set->entries[i].hash == HIDDEN) continue;
         size_t slot = (size_t)set->entries[i].hash & (n_slots - 1);
         while (slots[slot] != MOTE_NO_INDEX) slot = (slot + 1) & (n_slots - 1);
         slots[slot] = (uint32_t)i;
@@ -32,32 +40,45 @@ static bool grow_slots(mote_string_set *set) {
     return true;
 }
 
-uint32_t mote_string_set_add(mote_string_set *set, const char *bytes, size_t n, bool *added) {
-    uint64_t hash = mote_hash_bytes(bytes, n, 0);
-    size_t needed, slot;
-    if (added) *added = false;
-    if (set->n_slots) {
-        slot = slot_of(set, bytes, n, hash);
-        if (set->slots[slot] != MOTE_NO_INDEX) return set->slots[slot];
-    }
+/* The new string in the pool and among the entries; it gets its slot from the caller. */
+static uint32_t append(mote_string_set *set, const char *bytes, size_t n, uint64_t hash) {
+    size_t needed;
     if (set->n >= MOTE_NO_INDEX - 1) return MOTE_NO_INDEX;
-    if (2 * (set->n + 1) > set->n_slots && !grow_slots(set)) return MOTE_NO_INDEX;
     if (!mote_grow((void **)&set->entries, &set->capacity, set->n + 1, sizeof *set->entries)) return MOTE_NO_INDEX;
     if (!mote_add(set->pool_size, n, &needed) || !mote_add(needed, 1, &needed)) return MOTE_NO_INDEX;
     if (!mote_grow((void **)&set->pool, &set->pool_capacity, needed, 1)) return MOTE_NO_INDEX;
-    slot = slot_of(set, bytes, n, hash);
     if (n) memcpy(set->pool + set->pool_size, bytes, n);
     set->pool[needed - 1] = 0;
     set->entries[set->n] = (mote_string_entry){set->pool_size, n, hash};
     set->pool_size = needed;
-    set->slots[slot] = (uint32_t)set->n;
-    if (added) *added = true;
     return (uint32_t)set->n++;
+}
+
+uint32_t mote_string_set_add(mote_string_set *set, const char *bytes, size_t n, bool *added) {
+    uint64_t hash = hash_of(bytes, n);
+    if (added) *added = false;
+    if (set->n_slots) {
+        size_t slot = slot_of(set, bytes, n, hash);
+        if (set->slots[slot] != MOTE_NO_INDEX) return set->slots[slot];
+    }
+    if (2 * (set->n + 1) > set->n_slots && !grow_slots(set)) return MOTE_NO_INDEX;
+    size_t slot = slot_of(set, bytes, n, hash);
+    uint32_t index = append(set, bytes, n, hash);
+    if (index == MOTE_NO_INDEX) return index;
+    set->slots[slot] = index;
+    if (added) *added = true;
+    return index;
+}
+
+uint32_t mote_string_set_hide(mote_string_set *set, const char *bytes, size_t n) {
+    /* room in the slots is for all entries, so that growing keeps to half full */
+    if (2 * (set->n + 1) > set->n_slots && !grow_slots(set)) return MOTE_NO_INDEX;
+    return append(set, bytes, n, HIDDEN);
 }
 
 uint32_t mote_string_set_find(const mote_string_set *set, const char *bytes, size_t n) {
     if (set->n_slots == 0) return MOTE_NO_INDEX;
-    return set->slots[slot_of(set, bytes, n, mote_hash_bytes(bytes, n, 0))];
+    return set->slots[slot_of(set, bytes, n, hash_of(bytes, n))];
 }
 
 void mote_string_set_deinit(mote_string_set *set) {

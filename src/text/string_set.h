@@ -26,6 +26,8 @@ typedef struct { /* zeroed: empty */
 
 /* The number of the string, which is added if it is new (*added may be NULL); MOTE_NO_INDEX: out of memory. */
 uint32_t mote_string_set_add(mote_string_set *set, const char *bytes, size_t n, bool *added);
+/* Numbers a string that mote_string_set_find shall not find; it may be there already. MOTE_NO_INDEX: out of memory. */
+uint32_t mote_string_set_hide(mote_string_set *set, const char *bytes, size_t n);
 uint32_t mote_string_set_find(const mote_string_set *set, const char *bytes, size_t n); /* MOTE_NO_INDEX: not there */
 void mote_string_set_deinit(mote_string_set *set);
 

@@ -2,10 +2,8 @@
  */
 #include <string.h>
 
-#include "text/tokenizer_core.h"
+#include "text/staged.h"
 #include "text/utf8.h"
-
-#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, the text of <unk> */
 
 mote_status mote_tokenizer_create(mote_tokenizer_kind kind, mote_tokenizer **tokenizer, mote_error *error) {
     *tokenizer = mote_allocate_zero(1, sizeof **tokenizer);
@@ -22,6 +20,7 @@ void mote_tokenizer_destroy(mote_tokenizer *tokenizer) {
     mote_string_set_deinit(&tokenizer->symbols);
     mote_release(tokenizer->merges);
     mote_pair_map_deinit(&tokenizer->ranks);
+    mote_staged_destroy(tokenizer->staged);
     mote_release(tokenizer);
 }
 
@@ -77,8 +76,20 @@ no_memory:
     return mote_fail_memory(error, "a tokenizer's tables", 2 * tokenizer->ranks.n_slots * sizeof(mote_pair_slot));
 }
 
+/* Expressions cannot be copied, so everything is built again. */
+static mote_status copy_staged(const mote_tokenizer *tokenizer, mote_tokenizer **copy, mote_error *error) {
+    mote_arena arena = {0};
+    mote_tokenizer_parts parts;
+    mote_status status = mote_tokenizer_to_parts(tokenizer, &arena, &parts, error);
+    if (!status && tokenizer->staged->derived) parts.pipeline = NULL;
+    if (!status) status = mote_tokenizer_from_parts(&parts, "a copy of a tokenizer", copy, error);
+    mote_arena_deinit(&arena);
+    return status;
+}
+
 mote_status mote_tokenizer_copy(const mote_tokenizer *tokenizer, mote_tokenizer **copy, mote_error *error) {
     *copy = NULL;
+    if (tokenizer->staged) return copy_staged(tokenizer, copy, error);
     mote_tokenizer *t;
     mote_status status = mote_tokenizer_create(tokenizer->kind, &t, error);
     if (status) return status;
@@ -118,20 +129,20 @@ bool mote_tokenizer_adds_begin(const mote_tokenizer *tokenizer) {
 }
 
 int32_t mote_tokenizer_control(const mote_tokenizer *tokenizer, const char *name) {
-    uint32_t id = mote_string_set_find(&tokenizer->symbols, name, strlen(name));
+    const mote_staged *s = tokenizer->staged;
+    uint32_t id = mote_string_set_find(s ? &s->literals : &tokenizer->symbols, name, strlen(name));
+    if (s && id != MOTE_NO_INDEX) id = s->literal_ids[id];
     return id < tokenizer->n_tokens && tokenizer->types[id] == MOTE_TOKEN_CONTROL ? (int32_t)id : -1;
-}
-
-/* Grows the list's room to n more tokens. */
-static bool reserve(mote_token_list *list, size_t n) {
-    size_t needed;
-    return mote_add(list->n, n, &needed) &&
-           mote_grow((void **)&list->tokens, &list->capacity, needed, sizeof *list->tokens);
 }
 
 mote_status mote_tokenizer_encode_part(const mote_tokenizer *tokenizer, const char *text, size_t size, size_t *at,
                                        size_t at_most, mote_token_list *list, mote_error *error) {
     mote_tokenizer_kind kind = tokenizer->kind;
+    if (tokenizer->staged && *at < size) { /* normalizers see the whole text, so it cannot come in parts */
+        mote_status status = mote_staged_encode(tokenizer, text + *at, size - *at, list, error);
+        *at = size;
+        return status;
+    }
     size_t stop = size - *at > at_most ? *at + at_most : size;
     while (*at < stop) {
         size_t end;
@@ -139,7 +150,8 @@ mote_status mote_tokenizer_encode_part(const mote_tokenizer *tokenizer, const ch
         else if (kind == MOTE_TOKENIZER_CHAR) end = mote_utf8_ceiling(text, size, stop);
         else end = mote_piece_end(text, size, *at);
         size_t n = end - *at;
-        if (!reserve(list, n)) return mote_fail_memory(error, "tokens of a text", (list->n + n) * sizeof(int32_t));
+        if (!mote_tokens_reserve(list, n))
+            return mote_fail_memory(error, "tokens of a text", (list->n + n) * sizeof(int32_t));
         if (kind == MOTE_TOKENIZER_BYTE) mote_byte_encode(tokenizer, text + *at, n, list);
         else if (kind == MOTE_TOKENIZER_CHAR) mote_char_encode(tokenizer, text + *at, n, list);
         else if (kind == MOTE_TOKENIZER_WORD) mote_word_encode_piece(tokenizer, text + *at, n, list);
@@ -156,7 +168,8 @@ mote_status mote_tokenizer_encode(const mote_tokenizer *tokenizer, const char *t
     size_t at = 0;
     *tokens = NULL;
     *n_tokens = 0;
-    mote_status status = reserve(&list, 1) ? MOTE_OK : mote_fail_memory(error, "tokens of a text", sizeof(int32_t));
+    mote_status status =
+        mote_tokens_reserve(&list, 1) ? MOTE_OK : mote_fail_memory(error, "tokens of a text", sizeof(int32_t));
     if (!status) status = mote_tokenizer_encode_part(tokenizer, text, bytes, &at, bytes, &list, error);
     if (status) {
         mote_release(list.tokens);
@@ -170,11 +183,25 @@ mote_status mote_tokenizer_encode(const mote_tokenizer *tokenizer, const char *t
 const char *mote_tokenizer_piece(const mote_tokenizer *tokenizer, int32_t token, size_t *bytes) {
     *bytes = 0;
     if (token < 0 || (size_t)token >= tokenizer->n_tokens) return "";
-    if (tokenizer->types[token] == MOTE_TOKEN_NORMAL)
+    const mote_staged *s = tokenizer->staged;
+    if (s && !s->pipeline.byte_level) {
+        *bytes = s->text_at[token + 1] - s->text_at[token];
+        return s->texts + s->text_at[token];
+    }
+    if (mote_token_is_text(tokenizer, (uint32_t)token))
         return mote_string_set_get(&tokenizer->symbols, (uint32_t)token, bytes);
     if (tokenizer->types[token] != MOTE_TOKEN_UNKNOWN) return "";
-    *bytes = strlen(REPLACEMENT);
-    return REPLACEMENT;
+    *bytes = strlen(MOTE_REPLACEMENT);
+    return MOTE_REPLACEMENT;
+}
+
+/* What decoders take from the ends of a text; its new size. */
+static size_t strip_ends(const mote_staged *s, char *text, size_t n) {
+    size_t begin = 0;
+    while (begin < s->begin_strip && begin < n && text[begin] == s->end_byte) begin++;
+    for (uint32_t i = 0; i < s->end_strip && n > begin && text[n - 1] == s->end_byte; i++) n--;
+    memmove(text, text + begin, n - begin);
+    return n - begin;
 }
 
 mote_status mote_tokenizer_decode(const mote_tokenizer *tokenizer, const int32_t *tokens, size_t n_tokens, char **text,
@@ -197,6 +224,7 @@ mote_status mote_tokenizer_decode(const mote_tokenizer *tokenizer, const int32_t
         memcpy(out + at, piece, n);
         at += n;
     }
+    if (tokenizer->staged) at = strip_ends(tokenizer->staged, out, at);
     out[at] = 0;
     *text = out;
     *bytes = at;

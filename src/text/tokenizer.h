@@ -75,6 +75,7 @@ typedef struct {
     /* The steps and flags of the model. NULL: what model, pre and these say, as GGUF's readers take them. What
      * mote_tokenizer_to_parts gives always has one, but for mote's own word tokenizers. */
     const struct mote_pipeline *pipeline;
+    bool pipeline_derived; /* going out: model, pre and the flags below say all that the pipeline does */
     bool add_space_prefix, remove_extra_whitespaces, treat_whitespace_as_suffix, escape_whitespaces;
     mote_string charsmap; /* tokenizer.ggml.precompiled_charsmap */
 } mote_tokenizer_parts;
@@ -86,7 +87,7 @@ mote_tokenizer_parts mote_tokenizer_parts_none(void);
  * later merge knows, UTF-8, byte-to-unicode form valid) and builds. `name` is the file, for messages. */
 mote_status mote_tokenizer_from_parts(const mote_tokenizer_parts *parts, const char *name, mote_tokenizer **tokenizer,
                                       mote_error *error);
-/* The parts of a tokenizer; everything they point to lives in `arena`. */
+/* The parts of a tokenizer; what they point to lives in `arena`, the pipeline as long as the tokenizer. */
 mote_status mote_tokenizer_to_parts(const mote_tokenizer *tokenizer, mote_arena *arena, mote_tokenizer_parts *parts,
                                     mote_error *error);
 mote_status mote_tokenizer_copy(const mote_tokenizer *tokenizer, mote_tokenizer **copy, mote_error *error);

@@ -9,6 +9,7 @@
 
 #define MOTE_END_TEXT "<|endoftext|>"
 #define MOTE_UNKNOWN_TEXT "<unk>"
+#define MOTE_REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD, the text of <unk> */
 
 /* No piece of the pre-tokenizer is longer (by more than a character), which bounds the memory of encoding: a longer run
  * of letters, say, is cut there. */
@@ -23,6 +24,7 @@ struct mote_tokenizer {
     int32_t end, unknown; /* -1: none */
     int32_t special[MOTE_N_SPECIALS]; /* -1: none */
     bool adds_begin, adds_end;
+    struct mote_staged *staged; /* of a tokenizer with a pipeline; NULL: mote's own kinds and plain GPT-2 */
     size_t n_tokens;
     uint8_t *types; /* [n_tokens] mote_token_type */
     size_t types_capacity;
@@ -48,7 +50,8 @@ bool mote_tokenizer_add_merge(mote_tokenizer *tokenizer, uint32_t left, uint32_t
 mote_status mote_tokenizer_index(mote_tokenizer *tokenizer, mote_error *error);
 
 static inline bool mote_token_is_text(const mote_tokenizer *tokenizer, uint32_t symbol) {
-    return symbol < tokenizer->n_tokens && tokenizer->types[symbol] == MOTE_TOKEN_NORMAL;
+    return symbol < tokenizer->n_tokens && (tokenizer->types[symbol] == MOTE_TOKEN_NORMAL ||
+                                            tokenizer->types[symbol] == MOTE_TOKEN_USER_DEFINED);
 }
 
 /* Appends the tokens of text[*at ...], whole pieces until at least `at_most` bytes are done or the text ends, and moves

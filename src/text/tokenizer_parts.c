@@ -1,48 +1,9 @@
-/* Tokenizers in the form of GGUF's keys, both ways. Coming in, everything is checked: the file may be anybody's. Text
- * is in GPT-2's byte-to-unicode form, where each byte is a printable character: itself, or U+0100 and up for the 68
- * that are not. */
+/* Tokenizers from the form of GGUF's keys. Everything is checked: the file may be anybody's. */
 #include <string.h>
 
-#include "text/tokenizer_core.h"
+#include "text/byte_form.h"
+#include "text/staged.h"
 #include "text/utf8.h"
-
-enum { N_BYTE_POINTS = 256 + 68 };
-
-static bool is_printable(int byte) {
-    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-}
-
-typedef struct {
-    uint16_t point[256];         /* of each byte */
-    int16_t byte[N_BYTE_POINTS]; /* of each point, or -1 */
-} byte_form;
-
-static void make_byte_form(byte_form *form) {
-    for (int i = 0; i < N_BYTE_POINTS; i++) form->byte[i] = -1;
-    for (int i = 0, next = 256; i < 256; i++) {
-        form->point[i] = (uint16_t)(is_printable(i) ? i : next++);
-        form->byte[form->point[i]] = (int16_t)i;
-    }
-}
-
-/* Appends the bytes that `text` is the byte form of. False: it is none. Check buffer->failed at the end. */
-static bool from_byte_form(const byte_form *form, const char *text, size_t n, mote_buffer *bytes) {
-    for (size_t at = 0; at < n;) {
-        uint32_t point;
-        int length = mote_utf8_decode(text + at, n - at, &point);
-        if (length == 0 || point >= N_BYTE_POINTS || form->byte[point] < 0) return false;
-        char byte = (char)form->byte[point];
-        mote_buffer_append(bytes, &byte, 1);
-        at += (size_t)length;
-    }
-    return true;
-}
-
-static void to_byte_form(const byte_form *form, const char *bytes, size_t n, mote_buffer *text) {
-    char out[4];
-    for (size_t i = 0; i < n; i++)
-        mote_buffer_append(text, out, (size_t)mote_utf8_encode(form->point[(unsigned char)bytes[i]], out));
-}
 
 static bool string_is(mote_string string, const char *text) {
     return string.size == strlen(text) && memcmp(string.bytes, text, string.size) == 0;
@@ -63,24 +24,25 @@ mote_tokenizer_parts mote_tokenizer_parts_none(void) {
 typedef struct {
     const mote_tokenizer_parts *parts;
     const char *name;
-    byte_form form;
+    mote_byte_form form;
     mote_buffer scratch;
     mote_error *error;
+    bool literal; /* tokens are text, not GPT-2's byte-to-unicode form */
+    mote_staged *staged;
 } reader;
 
-static mote_status find_kind(reader *r, mote_tokenizer_kind *kind) {
+/* Of mote's own tokenizers; others have no kind. */
+static mote_status find_own_kind(reader *r, mote_tokenizer_kind *kind) {
     static const char *const names[] = {"byte", "char", "word", "bpe"};
     const mote_tokenizer_parts *p = r->parts;
     bool gpt2 = string_is(p->model, "gpt2");
     if (!gpt2 && !string_is(p->model, "mote.word"))
-        return mote_fail(r->error, MOTE_BAD_FILE,
-                         "%s: the tokenizer model '%.*s' is not supported (gpt2 and mote.word are)", r->name,
-                         SHOW(p->model));
+        return mote_fail(r->error, MOTE_BAD_FILE, "%s: a tokenizer of kind '%.*s' in the model '%.*s'", r->name,
+                         SHOW(p->kind), SHOW(p->model));
     if (p->pre.size && !string_is(p->pre, "gpt-2"))
-        return mote_fail(r->error, MOTE_BAD_FILE, "%s: the pre-tokenizer '%.*s' is not supported (gpt-2 is)", r->name,
-                         SHOW(p->pre));
+        return mote_fail(r->error, MOTE_BAD_FILE, "%s: a tokenizer of kind '%.*s' with the pre-tokenizer '%.*s'",
+                         r->name, SHOW(p->kind), SHOW(p->pre));
     *kind = gpt2 ? MOTE_TOKENIZER_BPE : MOTE_TOKENIZER_WORD;
-    if (p->kind.size == 0) return MOTE_OK;
     for (int i = 0; i < 4; i++)
         if (string_is(p->kind, names[i]) && (i == MOTE_TOKENIZER_WORD) != gpt2) {
             *kind = (mote_tokenizer_kind)i;
@@ -88,6 +50,41 @@ static mote_status find_kind(reader *r, mote_tokenizer_kind *kind) {
         }
     return mote_fail(r->error, MOTE_BAD_FILE, "%s: there is no tokenizer of kind '%.*s' in the model '%.*s'", r->name,
                      SHOW(p->kind), SHOW(p->model));
+}
+
+/* GPT-2's own tokenizer needs no stages: the road of mote's BPE, which takes a text in parts. */
+static bool is_plain(const mote_tokenizer_parts *p) {
+    if (p->pipeline || !string_is(p->model, "gpt2") || (p->pre.size && !string_is(p->pre, "gpt-2"))) return false;
+    for (size_t i = 0; p->types && i < p->n_tokens; i++)
+        if (p->types[i] == MOTE_TOKEN_USER_DEFINED) return false;
+    return true;
+}
+
+static mote_status find_kind(reader *r, mote_tokenizer_kind *kind) {
+    static const struct {
+        const char *model;
+        mote_tokenizer_kind kind;
+    } models[] = {{"gpt2", MOTE_TOKENIZER_BPE},       {"mote.bpe", MOTE_TOKENIZER_BPE},
+                  {"mote.word", MOTE_TOKENIZER_WORD}, {"llama", MOTE_TOKENIZER_SENTENCEPIECE},
+                  {"t5", MOTE_TOKENIZER_UNIGRAM},     {"bert", MOTE_TOKENIZER_WORDPIECE}};
+    const mote_tokenizer_parts *p = r->parts;
+    if (p->kind.size) return find_own_kind(r, kind);
+    size_t i = 0, n = sizeof models / sizeof *models;
+    while (i < n && !string_is(p->model, models[i].model)) i++;
+    if (i == n)
+        return mote_fail(r->error, MOTE_BAD_FILE,
+                         "%s: the tokenizer model '%.*s' is not supported (gpt2, llama, bert and t5 are)", r->name,
+                         SHOW(p->model));
+    *kind = models[i].kind;
+    if (*kind == MOTE_TOKENIZER_WORD || is_plain(p)) return MOTE_OK;
+    mote_status status = mote_staged_create(p, r->name, &r->staged, r->error);
+    if (status) return status;
+    r->literal = !r->staged->pipeline.byte_level;
+    if (!r->literal && (*kind != MOTE_TOKENIZER_BPE || r->staged->pipeline.continuing_prefix.size ||
+                        r->staged->pipeline.end_of_word.size))
+        return mote_fail(r->error, MOTE_BAD_FILE, "%s: the pre-tokenizer ByteLevel before a model it does not fit",
+                         r->name);
+    return MOTE_OK;
 }
 
 static mote_status check_ids(const reader *r) {
@@ -98,32 +95,95 @@ static mote_status check_ids(const reader *r) {
         return mote_fail(r->error, MOTE_BAD_FILE,
                          "%s: the end token %d or the unknown token %d is outside the %zu tokens", r->name, p->end,
                          p->unknown, p->n_tokens);
+    for (int i = 0; i < MOTE_N_SPECIALS; i++)
+        if (p->special[i] < -1 || p->special[i] >= (int64_t)p->n_tokens)
+            return mote_fail(r->error, MOTE_BAD_FILE, "%s: the special token %d is outside the %zu tokens", r->name,
+                             p->special[i], p->n_tokens);
     for (size_t i = 0; p->types && i < p->n_tokens; i++)
-        if (p->types[i] != MOTE_TOKEN_NORMAL && p->types[i] != MOTE_TOKEN_UNKNOWN &&
-            p->types[i] != MOTE_TOKEN_CONTROL && p->types[i] != MOTE_TOKEN_UNUSED)
+        if (p->types[i] < MOTE_TOKEN_NORMAL || p->types[i] > MOTE_TOKEN_BYTE ||
+            (!r->staged && (p->types[i] == MOTE_TOKEN_USER_DEFINED || p->types[i] == MOTE_TOKEN_BYTE)))
             return mote_fail(r->error, MOTE_BAD_FILE, "%s: token %zu '%.*s' has the type %d, which is not supported",
                              r->name, i, SHOW(p->tokens[i]), p->types[i]);
     return MOTE_OK;
 }
 
-/* What the file calls the end is never text, whatever type it gives it. */
-static int type_of(const mote_tokenizer_parts *parts, size_t i) {
+/* Markup of turns that some files call text; what can be written by anybody must not end a turn. */
+static bool is_markup(mote_string token) {
+    static const char *const names[] = {"<|im_start|>",     "<|im_end|>",        "<|eot_id|>",       "<|eom_id|>",
+                                        "<|end|>",          "<end_of_turn>",     "<start_of_turn>",  "<|endoftext|>",
+                                        "<|end_of_text|>",  "<|start_header_id|>", "<|end_header_id|>"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (string_is(token, names[i])) return true;
+    return false;
+}
+
+/* What the file calls the end (or another special token) is never text, whatever type it gives it. */
+static int type_of(const reader *r, size_t i) {
+    const mote_tokenizer_parts *parts = r->parts;
     if ((int64_t)i == parts->end) return MOTE_TOKEN_CONTROL;
     if ((int64_t)i == parts->unknown) return MOTE_TOKEN_UNKNOWN;
-    return parts->types ? parts->types[i] : MOTE_TOKEN_NORMAL;
+    static const mote_special marks[] = {MOTE_SPECIAL_BEGIN, MOTE_SPECIAL_TURN_END, MOTE_SPECIAL_MESSAGE_END,
+                                         MOTE_SPECIAL_CLASS, MOTE_SPECIAL_SEPARATOR};
+    /* files that name any token for want of one name token 0, which is "!" in GPT-2's order: no single character */
+    uint32_t point;
+    bool longer = parts->tokens[i].size && (size_t)mote_utf8_decode(parts->tokens[i].bytes, parts->tokens[i].size,
+                                                                    &point) < parts->tokens[i].size;
+    for (size_t k = 0; r->staged && longer && k < sizeof marks / sizeof *marks; k++)
+        if ((int64_t)i == parts->special[marks[k]]) return MOTE_TOKEN_CONTROL;
+    int type = parts->types ? parts->types[i] : MOTE_TOKEN_NORMAL;
+    if (!r->staged || type == MOTE_TOKEN_UNKNOWN) return type;
+    if (is_markup(parts->tokens[i])) return MOTE_TOKEN_CONTROL;
+    if (type == MOTE_TOKEN_NORMAL && parts->tokens[i].size == 0) return MOTE_TOKEN_UNUSED;
+    bool spells = r->literal && r->staged->pipeline.byte_fallback && type == MOTE_TOKEN_NORMAL;
+    if (spells && mote_byte_of_name(parts->tokens[i].bytes, parts->tokens[i].size) >= 0) return MOTE_TOKEN_BYTE;
+    return type;
+}
+
+/* A token of another's that the model does not make of text by itself: it keeps its number and has a name. User-defined
+ * ones it does, where their text is as it was written. */
+static mote_status add_literal(reader *r, mote_tokenizer *t, size_t i, int type) {
+    mote_staged *s = r->staged;
+    mote_string token = r->parts->tokens[i];
+    size_t n = s->literals.n;
+    bool added;
+    if (!mote_grow((void **)&s->literal_ids, &s->literal_capacity, n + 1, sizeof *s->literal_ids)) goto no_memory;
+    uint32_t literal = mote_string_set_add(&s->literals, token.bytes, token.size, &added);
+    if (literal == MOTE_NO_INDEX) goto no_memory;
+    if (!added && token.size)
+        return mote_fail(r->error, MOTE_BAD_FILE, "%s: tokens %u and %zu are the same: '%.*s'", r->name,
+                         s->literal_ids[literal], i, SHOW(token));
+    if (added) s->literal_ids[n] = (uint32_t)i;
+    bool plain = r->literal;
+    if (!plain) {
+        plain = true;
+        for (size_t k = 0; k < token.size && plain; k++) plain = token.bytes[k] > ' ' && token.bytes[k] <= '~';
+    }
+    bool findable = type == MOTE_TOKEN_USER_DEFINED && plain && token.size;
+    if (mote_string_set_find(&t->symbols, token.bytes, token.size) != MOTE_NO_INDEX && (findable || r->literal))
+        return mote_fail(r->error, MOTE_BAD_FILE, "%s: token %zu is the same as another: '%.*s'", r->name, i,
+                         SHOW(token));
+    if (!mote_grow((void **)&t->types, &t->types_capacity, t->n_tokens + 1, 1)) goto no_memory;
+    uint32_t id = findable ? mote_string_set_add(&t->symbols, token.bytes, token.size, NULL)
+                           : mote_string_set_hide(&t->symbols, token.bytes, token.size);
+    if (id == MOTE_NO_INDEX) goto no_memory;
+    t->types[t->n_tokens++] = (uint8_t)type;
+    return MOTE_OK;
+no_memory:
+    return mote_fail_memory(r->error, "a tokenizer's vocabulary", 2 * t->symbols.pool_capacity);
 }
 
 static mote_status add_token(reader *r, mote_tokenizer *t, size_t i) {
     mote_string token = r->parts->tokens[i];
-    int type = type_of(r->parts, i);
+    int type = type_of(r, i);
     const char *bytes = token.bytes;
     size_t n = token.size;
     if (!mote_utf8_valid(bytes, n)) return mote_fail(r->error, MOTE_BAD_FILE, "%s: token %zu is not UTF-8", r->name, i);
+    if (r->staged && type != MOTE_TOKEN_NORMAL) return add_literal(r, t, i, type);
     if (type == MOTE_TOKEN_NORMAL && n == 0)
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: token %zu is empty", r->name, i);
-    if (type == MOTE_TOKEN_NORMAL && t->kind != MOTE_TOKENIZER_WORD) {
+    if (type == MOTE_TOKEN_NORMAL && t->kind != MOTE_TOKENIZER_WORD && !r->literal) {
         r->scratch.size = 0;
-        if (!from_byte_form(&r->form, bytes, n, &r->scratch))
+        if (!mote_byte_form_read(&r->form, bytes, n, &r->scratch))
             return mote_fail(r->error, MOTE_BAD_FILE, "%s: token %zu '%.*s' is not in GPT-2's byte-to-unicode form",
                              r->name, i, SHOW(token));
         if (r->scratch.failed) return mote_fail_memory(r->error, "a token", n);
@@ -136,7 +196,9 @@ static mote_status add_token(reader *r, mote_tokenizer *t, size_t i) {
     }
     int32_t id = mote_tokenizer_add(t, bytes, n, type);
     if (id < 0) return mote_fail_memory(r->error, "a tokenizer's vocabulary", 2 * t->symbols.pool_capacity);
-    if ((size_t)id != i)
+    bool taken = r->staged && r->literal &&
+                 mote_string_set_find(&r->staged->literals, bytes, n) != MOTE_NO_INDEX;
+    if ((size_t)id != i || taken)
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: tokens %d and %zu are the same: '%.*s'", r->name, id, i,
                          SHOW(token));
     return MOTE_OK;
@@ -144,6 +206,7 @@ static mote_status add_token(reader *r, mote_tokenizer *t, size_t i) {
 
 /* What the kinds need to be able to encode any bytes. */
 static mote_status check_complete(const reader *r, const mote_tokenizer *t) {
+    if (r->literal) return MOTE_OK; /* mote_staged_finish checks */
     bool characters = t->kind == MOTE_TOKENIZER_CHAR || t->kind == MOTE_TOKENIZER_WORD;
     if (characters && t->unknown < 0)
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: a %s tokenizer without an unknown token", r->name,
@@ -169,9 +232,20 @@ static mote_status merge_symbol(reader *r, mote_tokenizer *t, size_t i, size_t f
     return MOTE_OK;
 }
 
+/* Appends a half of a merge as the symbols have it. False: it is in no such form. */
+static bool append_half(reader *r, const char *text, size_t n) {
+    if (!r->literal) return mote_byte_form_read(&r->form, text, n, &r->scratch);
+    mote_buffer_append(&r->scratch, text, n);
+    return mote_utf8_valid(text, n);
+}
+
 static mote_status add_merge(reader *r, mote_tokenizer *t, size_t i) {
-    mote_string text = r->parts->merges[i];
+    mote_string text = r->parts->merges[i], mark = r->staged ? r->staged->pipeline.continuing_prefix : (mote_string){0};
     const char *space = text.size ? memchr(text.bytes, ' ', text.size) : NULL;
+    if (r->parts->merge_splits) {
+        size_t split = r->parts->merge_splits[i];
+        space = split < text.size && text.bytes[split] == ' ' ? text.bytes + split : NULL;
+    }
     size_t left_size = space ? (size_t)(space - text.bytes) : 0, right_size = space ? text.size - left_size - 1 : 0,
            middle;
     uint32_t left, right, result;
@@ -180,13 +254,18 @@ static mote_status add_merge(reader *r, mote_tokenizer *t, size_t i) {
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: merge %zu '%.*s' is not two parts with a space between", r->name,
                          i, SHOW(text));
     r->scratch.size = 0;
-    if (!from_byte_form(&r->form, text.bytes, left_size, &r->scratch)) goto bad_form;
+    if (!append_half(r, text.bytes, left_size)) goto bad_form;
     middle = r->scratch.size;
     if (r->scratch.failed) return mote_fail_memory(r->error, "a merge", text.size);
     if ((status = merge_symbol(r, t, i, 0, &left))) return status;
-    if (!from_byte_form(&r->form, space + 1, right_size, &r->scratch)) goto bad_form;
+    if (!append_half(r, space + 1, right_size)) goto bad_form;
     if (r->scratch.failed) return mote_fail_memory(r->error, "a merge", text.size);
     if ((status = merge_symbol(r, t, i, middle, &right))) return status;
+    if (mark.size && r->scratch.size - middle > mark.size &&
+        !memcmp(r->scratch.bytes + middle, mark.bytes, mark.size)) {
+        memmove(r->scratch.bytes + middle, r->scratch.bytes + middle + mark.size, r->scratch.size - middle - mark.size);
+        r->scratch.size -= mark.size;
+    }
     if ((status = merge_symbol(r, t, i, 0, &result))) return status;
     if (!mote_tokenizer_add_merge(t, left, right, result))
         return mote_fail_memory(r->error, "a tokenizer's merges", 2 * t->merges_capacity * sizeof(mote_merge));
@@ -227,83 +306,36 @@ mote_status mote_tokenizer_from_parts(const mote_tokenizer_parts *parts, const c
     mote_tokenizer *t = NULL;
     mote_tokenizer_kind kind = MOTE_TOKENIZER_BPE;
     *tokenizer = NULL;
-    make_byte_form(&r.form);
+    mote_byte_form_init(&r.form);
     mote_status status = find_kind(&r, &kind);
+    bool merges = kind == MOTE_TOKENIZER_BPE || kind == MOTE_TOKENIZER_CHAR;
     if (!status) status = check_ids(&r);
-    if (!status && kind != MOTE_TOKENIZER_BPE && kind != MOTE_TOKENIZER_CHAR && parts->n_merges)
-        status =
-            mote_fail(error, MOTE_BAD_FILE, "%s: a tokenizer of words or bytes with %zu merges", name, parts->n_merges);
-    if (!status && parts->n_merges >= UINT32_MAX)
-        status = mote_fail(error, MOTE_BAD_FILE, "%s: a tokenizer with %zu merges", name, parts->n_merges);
+    /* SentencePiece's files of others may carry merges, which say what their scores say */
+    size_t n_merges = kind == MOTE_TOKENIZER_SENTENCEPIECE ? 0 : parts->n_merges;
+    if (!status && !merges && n_merges)
+        status = mote_fail(error, MOTE_BAD_FILE, "%s: a tokenizer of words or bytes with %zu merges", name, n_merges);
+    if (!status && n_merges >= UINT32_MAX)
+        status = mote_fail(error, MOTE_BAD_FILE, "%s: a tokenizer with %zu merges", name, n_merges);
     if (!status) status = mote_tokenizer_create(kind, &t, error);
     if (status) goto done;
+    t->staged = r.staged;
     t->end = parts->end;
     t->unknown = parts->unknown == parts->end ? -1 : parts->unknown; /* GPT-2's files name one token for both */
+    memcpy(t->special, parts->special, sizeof t->special);
+    t->special[MOTE_SPECIAL_END] = t->special[MOTE_SPECIAL_UNKNOWN] = -1;
+    if (!t->staged) t->special[MOTE_SPECIAL_BEGIN] = -1; /* the end of the document before is enough */
+    t->adds_begin = parts->adds_begin;
+    t->adds_end = parts->adds_end;
     for (size_t i = 0; i < parts->n_tokens && !status; i++) status = add_token(&r, t, i);
     if (!status) status = check_complete(&r, t);
-    for (size_t i = 0; i < parts->n_merges && !status; i++) status = add_merge(&r, t, i);
-    if (!status && parts->n_merges) status = check_merges(&r, t);
+    for (size_t i = 0; i < n_merges && !status; i++) status = add_merge(&r, t, i);
+    if (!status && n_merges) status = check_merges(&r, t);
     if (!status) status = mote_tokenizer_index(t, error);
+    if (!status && t->staged) status = mote_staged_finish(t, name, error);
 done:
     mote_buffer_deinit(&r.scratch);
+    if (!t) mote_staged_destroy(r.staged);
     if (status) mote_tokenizer_destroy(t);
     else *tokenizer = t;
     return status;
-}
-
-/* ---- going out ------------------------------------------------------------------------------------------------ */
-
-static bool keep(mote_arena *arena, const mote_buffer *text, mote_string *string) {
-    if (text->failed) return false;
-    string->size = text->size;
-    string->bytes = mote_arena_string(arena, text->size ? text->bytes : "", text->size);
-    return string->bytes != NULL;
-}
-
-static void append_symbol(const mote_tokenizer *t, const byte_form *form, uint32_t symbol, mote_buffer *text) {
-    size_t n;
-    const char *bytes = mote_string_set_get(&t->symbols, symbol, &n);
-    bool literal = t->kind == MOTE_TOKENIZER_WORD || (symbol < t->n_tokens && !mote_token_is_text(t, symbol));
-    if (literal) mote_buffer_append(text, bytes, n);
-    else to_byte_form(form, bytes, n, text);
-}
-
-mote_status mote_tokenizer_to_parts(const mote_tokenizer *tokenizer, mote_arena *arena, mote_tokenizer_parts *parts,
-                                    mote_error *error) {
-    const mote_tokenizer *t = tokenizer;
-    const char *kind = mote_tokenizer_name(t), *model = t->kind == MOTE_TOKENIZER_WORD ? "mote.word" : "gpt2";
-    size_t token_bytes = t->n_tokens * sizeof(mote_string), merge_bytes = t->n_merges * sizeof(mote_string);
-    mote_string *tokens = mote_arena_allocate(arena, token_bytes), *merges = mote_arena_allocate(arena, merge_bytes);
-    int32_t *types = mote_arena_allocate(arena, t->n_tokens * sizeof *types);
-    bool ok = tokens && merges && types;
-    mote_buffer text = {0};
-    byte_form form;
-    make_byte_form(&form);
-    for (size_t i = 0; ok && i < t->n_tokens; i++) {
-        text.size = 0;
-        append_symbol(t, &form, (uint32_t)i, &text);
-        ok = keep(arena, &text, &tokens[i]);
-        types[i] = t->types[i];
-    }
-    for (size_t i = 0; ok && i < t->n_merges; i++) {
-        text.size = 0;
-        append_symbol(t, &form, t->merges[i].left, &text);
-        mote_buffer_append(&text, " ", 1);
-        append_symbol(t, &form, t->merges[i].right, &text);
-        ok = keep(arena, &text, &merges[i]);
-    }
-    mote_buffer_deinit(&text);
-    if (!ok) return mote_fail_memory(error, "a tokenizer's strings", token_bytes + merge_bytes + t->symbols.pool_size);
-    *parts = mote_tokenizer_parts_none();
-    parts->model = (mote_string){model, strlen(model)};
-    parts->kind = (mote_string){kind, strlen(kind)};
-    parts->pre = (mote_string){"gpt-2", 5};
-    parts->tokens = tokens;
-    parts->types = types;
-    parts->n_tokens = t->n_tokens;
-    parts->merges = merges;
-    parts->n_merges = t->n_merges;
-    parts->end = t->end;
-    parts->unknown = t->unknown;
-    return MOTE_OK;
 }
