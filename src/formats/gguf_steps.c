@@ -78,7 +78,7 @@ static bool next_word(mote_string *list, mote_string *name, int64_t *number) {
     *name = (mote_string){list->bytes, 0};
     *number = -1;
     while (list->size && *list->bytes != ' ' && *list->bytes != '=') list->bytes++, list->size--, name->size++;
-    if (list->size && *list->bytes == '=') {
+    if (name->size && list->size && *list->bytes == '=') {
         list->bytes++, list->size--;
         for (*number = 0; list->size && *list->bytes >= '0' && *list->bytes <= '9'; list->bytes++, list->size--)
             if (*number < UINT32_MAX) *number = 10 * *number + (*list->bytes - '0');
