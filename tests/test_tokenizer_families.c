@@ -157,6 +157,8 @@ static bool returns(const mote_tokenizer *t, const char *text, size_t n) {
     return ok;
 }
 
+#define RETURNS(t, text) returns(t, text, sizeof(text) - 1)
+
 /* ---- the vocabularies of llama.cpp ------------------------------------------------------------------------------ */
 
 static int check_vocabulary(const mote_tokenizer *t, const char *path) {
@@ -279,7 +281,7 @@ static void sentencepiece(void) {
         GIVES(t, "", "");
         GIVES(t, "<s>", MARK "|<s|>"); /* never the control token */
         GIVES(t, "a<think>b", MARK "a|<think>|" MARK "|b");
-        CHECK(returns(t, "a b \xFF\xC3 <s> \n<think>", 18), "");
+        CHECK(RETURNS(t, "a b \xFF\xC3 <s> \n<think>"), "");
         CHECK(mote_tokenizer_control(t, "</s>") == 2 && mote_tokenizer_control(t, "abc") == -1, "");
     }
     for (int i = 0; i < 2; i++) mote_tokenizer_destroy(both[i]);
@@ -315,7 +317,7 @@ static void unigram(void) {
         GIVES(t, "  ab   ab ", MARK "ab|" MARK "ab");
         GIVES(t, "a\u65E5\u672Cun", MARK "|a|<unk>"); /* a run of unknown characters is one */
         GIVES(t, "a\u65E5a\u672C", MARK "|a|<unk>|a|<unk>");
-        CHECK(returns(t, "ab aba", 6), "");
+        CHECK(RETURNS(t, "ab aba"), "");
     }
     for (int i = 0; i < 2; i++) mote_tokenizer_destroy(both[i]);
 }
@@ -358,7 +360,7 @@ static void wordpiece(void) {
     GIVES(t, "unaffaffable", "[UNK]");
     GIVES(back, "Unaffable!", MARK "un|aff|able|" MARK "!");
     GIVES(back, "unaffaffable", "[UNK]");
-    CHECK(returns(t, "unaffable! a", 12) && returns(back, "unaffable! a", 12), "");
+    CHECK(RETURNS(t, "unaffable! a") && RETURNS(back, "unaffable! a"), "");
     mote_tokenizer_destroy(t);
     mote_tokenizer_destroy(back);
     use_fakes(false);
@@ -461,7 +463,7 @@ static void byte_levels(void) {
             n_wrong += !returns(t, text, pair < 65536 ? 2 : 1);
         }
         CHECK(n_wrong == 0, "%s: %d strings of one or two bytes", names[i], n_wrong);
-        CHECK(returns(back, "the\xFF 1234 \u65E5<tool>  x", 24), "%s", names[i]);
+        CHECK(RETURNS(back, "the\xFF 1234 \u65E5<tool>  x"), "%s", names[i]);
         GIVES(t, "a<|im_end|>", "a|<|\x7C|i|m|_|e|n|d|\x7C|>");
         GIVES(t, "a<tool>b   ", "a|<tool>|b|  | ");
         bool threes = i == 2 || i == 4, ones = i == 3 || i == 5;
@@ -853,7 +855,7 @@ static mote_status whole_life(mote_error *error) {
     size_t n, size;
     mote_status status = mote_tokenizer_from_parts(&made, "made", &t, error);
     if (!status) status = mote_tokenizer_copy(t, &copy, error);
-    if (!status) status = mote_tokenizer_encode(copy, "the abc x<tool>", 15, &ids, &n, error);
+    if (!status) status = mote_tokenizer_encode(copy, "the abc x<tool>", strlen("the abc x<tool>"), &ids, &n, error);
     if (!status) status = mote_tokenizer_decode(copy, ids, n, &text, &size, error);
     mote_free(text);
     mote_free(ids);
