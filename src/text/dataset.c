@@ -178,7 +178,7 @@ mote_status mote_dataset_create(const mote_corpus *corpus, const mote_tokenizer 
     d->width = d->vocab <= 65536 ? sizeof(uint16_t) : sizeof(int32_t);
     d->masked = corpus->masked;
     stream *train = &d->streams[MOTE_SPLIT_TRAIN];
-    /* no kind of tokenizer makes more tokens than bytes */
+    /* few tokenizers make more tokens than bytes, and those get more segments */
     set_segment_tokens(train, corpus->train_bytes + corpus->n_documents);
     set_segment_tokens(&d->streams[MOTE_SPLIT_VALIDATION],
                        corpus->info.bytes - corpus->train_bytes + corpus->n_documents - corpus->cut_document);
