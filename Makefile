@@ -68,11 +68,24 @@ endif
 
 LIB_SRC := $(sort $(wildcard src/*/*.c src/*/*/*.c))
 CLI_SRC := $(sort $(wildcard app/cli/*.c))
+# PCRE2 and utf8proc, for tokenizers of others: in programs only, and only where a test program links with them.
+PKG_CONFIG ?= pkg-config
+TEXT_PACKAGES := libpcre2-8 libutf8proc
+TEXT_LDLIBS := $(shell $(PKG_CONFIG) --libs $(TEXT_PACKAGES) 2>/dev/null)
+TEXT_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(TEXT_PACKAGES) 2>/dev/null)
+TEXT_PROBE := \#define PCRE2_CODE_UNIT_WIDTH 8\n\#include <pcre2.h>\n\#include <utf8proc.h>\n$\
+    int main(void) { pcre2_code_free(0); return utf8proc_tolower(65) < 0; }\n
+ifneq ($(TEXT_LDLIBS),)
+TEXT_LDLIBS := $(shell printf '$(TEXT_PROBE)' | $(CC) $(TEXT_CFLAGS) $(MODE_$(VARIANT)) $(LDFLAGS) -x c - -o /dev/null \
+    $(TEXT_LDLIBS) >/dev/null 2>&1 && echo '$(TEXT_LDLIBS)')
+endif
+TEXT_SRC := $(if $(TEXT_LDLIBS),app/text/libraries.c app/text/pattern.c,app/text/libraries_none.c)
 TEST_SRC := $(sort $(wildcard tests/test_*.c))
 BENCH_SRC := $(sort $(wildcard bench/bench_*.c))
 FUZZ_SRC := $(sort $(wildcard fuzz/fuzz_*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/%.o)
+TEXT_OBJ := $(TEXT_SRC:%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:%.c=$(B)/%)
 BENCHES := $(BENCH_SRC:%.c=$(B)/%)
 REPLAYS := $(FUZZ_SRC:fuzz/fuzz_%.c=$(B)/fuzz/replay_%)
@@ -85,7 +98,8 @@ all: $(B)/libmote.a $(B)/libmote.so $(B)/mote
 $(B)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CC) $(ALL_CFLAGS) | $(LINK)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) | $(LINK)' > $@
 $(B)/sources: FORCE
-	@mkdir -p $(@D); echo '$(LIB_SRC) $(CLI_SRC)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_SRC)' > $@
+	@mkdir -p $(@D); \
+	echo '$(LIB_SRC) $(CLI_SRC) $(TEXT_SRC)' | cmp -s - $@ || echo '$(LIB_SRC) $(CLI_SRC) $(TEXT_SRC)' > $@
 
 $(B)/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)
@@ -95,25 +109,30 @@ $(B)/libmote.a: $(LIB_OBJ) $(B)/sources
 	$(call say,ar)
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(LIB_OBJ)
+$(TEXT_OBJ): ALL_CFLAGS += $(TEXT_CFLAGS)
+$(B)/libtext.a: $(TEXT_OBJ) $(B)/sources
+	$(call say,ar)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(TEXT_OBJ)
 $(B)/libmote.so: $(LIB_OBJ) $(B)/sources
 	$(call say,ld)
 	$(Q)$(LINK) -shared $(if $(filter Darwin,$(shell uname -s)),,-Wl$(comma)-soname$(comma)libmote.so.$(SOVERSION)) \
 	    -o $@ $(LIB_OBJ) $(LDLIBS)
-$(B)/mote: $(CLI_OBJ) $(B)/libmote.a
+$(B)/mote: $(CLI_OBJ) $(B)/libtext.a $(B)/libmote.a
 	$(call say,ld)
-	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
-$(B)/tests/%: $(B)/tests/%.o $(B)/libmote.a
+	$(Q)$(LINK) -o $@ $^ $(TEXT_LDLIBS) $(LDLIBS)
+$(B)/tests/%: $(B)/tests/%.o $(B)/libtext.a $(B)/libmote.a
 	$(call say,ld)
-	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(TEXT_LDLIBS) $(LDLIBS)
 $(B)/bench/%: $(B)/bench/%.o $(B)/libmote.a
 	$(call say,ld)
 	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
-$(B)/fuzz/replay_%: $(B)/fuzz/fuzz_%.o $(B)/fuzz/replay_main.o $(B)/libmote.a
+$(B)/fuzz/replay_%: $(B)/fuzz/fuzz_%.o $(B)/fuzz/replay_main.o $(B)/libtext.a $(B)/libmote.a
 	$(call say,ld)
-	$(Q)$(LINK) -o $@ $^ $(LDLIBS)
-$(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libmote.a
+	$(Q)$(LINK) -o $@ $^ $(TEXT_LDLIBS) $(LDLIBS)
+$(B)/fuzz/fuzz_%: $(B)/fuzz/fuzz_%.o $(B)/libtext.a $(B)/libmote.a
 	$(call say,ld)
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(TEXT_LDLIBS) $(LDLIBS)
 comma := ,
 
 # ---- tests
@@ -221,9 +240,11 @@ help:
 	@echo 'make install          PREFIX=/usr/local DESTDIR= BINDIR LIBDIR INCLUDEDIR DATADIR; also: make uninstall'
 	@echo 'make clean            remove build/'
 	@echo 'Everywhere: VARIANT=release|debug|asan|ubsan|tsan|double|fuzz|aarch64  CC=... CFLAGS=... LDFLAGS=... V=1'
+	@echo 'PKG_CONFIG=false builds without PCRE2 and utf8proc, which tokenizers of others need'
 
 FORCE:
 .SECONDARY:
 .PHONY: all test test-units asan ubsan tsan oom gradients-program check-gradients aarch64-program check-kernels lint \
     fuzz fuzz-run bench bench-peers demo goldens install uninstall clean help FORCE
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(wildcard $(B)/tests/*.d $(B)/bench/*.d $(B)/fuzz/*.d)
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d) $(TEXT_OBJ:.o=.d) \
+    $(wildcard $(B)/tests/*.d $(B)/bench/*.d $(B)/fuzz/*.d)

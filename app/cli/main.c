@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../text/libraries.h"
 #include "command.h"
 #include "console.h"
 
@@ -54,6 +55,7 @@ static mote_status run_command(const struct command *command, int n_words, char 
 
 int main(int n_words, char **words) {
     mote_error error = {0};
+    text_libraries_use();
     signal(SIGPIPE, SIG_IGN); /* console.c ends the command when standard output is gone */
     if (n_words < 2) {
         mote_fail(&error, MOTE_USAGE, "a command is missing: mote COMMAND [OPTION...] [ARGUMENT...]");
