@@ -77,10 +77,12 @@ static bool bert_clean(const mote_step *step, const char *text, size_t n, mote_b
             continue;
         }
         if (step->clean_text) {
-            bool white = point == '\t' || point == '\n' || point == '\r' || mote_is_space(point);
+            /* controls go first, U+000B and U+0085 with them; what Unicode has not assigned stays */
+            bool kept = point == '\t' || point == '\n' || point == '\r';
             const char *category = hooks ? hooks->category(hooks->context, point, &lower_case) : "";
-            if (!white && (point == 0 || point == 0xFFFD || *category == 'C')) continue;
-            if (white) {
+            bool control = *category == 'C' && category[1] != 'n';
+            if (!kept && (point == 0 || point == 0xFFFD || control)) continue;
+            if (mote_is_space(point)) {
                 mote_buffer_append(out, " ", 1);
                 continue;
             }
