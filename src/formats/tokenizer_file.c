@@ -1,7 +1,9 @@
 /* Opens the tokenizer of any file that holds one, told apart by its first bytes: one row for each format. */
 #include <string.h>
 
+#include "base/files.h"
 #include "formats/gguf.h"
+#include "formats/tokenizer_json.h"
 
 static bool is_gguf(const char *path, const uint8_t *bytes, size_t size) {
     (void)path;
@@ -17,11 +19,46 @@ static mote_status open_gguf(const char *path, mote_tokenizer **tokenizer, mote_
     return status;
 }
 
+static bool is_json(const char *path, const uint8_t *bytes, size_t size) {
+    (void)path;
+    size_t at = 0;
+    while (at < size && (bytes[at] == ' ' || (bytes[at] >= '\t' && bytes[at] <= '\r'))) at++;
+    return at < size && bytes[at] == '{';
+}
+
+/* Hugging Face's tokenizer.json, and what tokenizer_config.json beside it adds, where there is one. */
+static mote_status open_json(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
+    static const char beside[] = "tokenizer_config.json";
+    mote_map map, more;
+    mote_arena arena = {0};
+    mote_tokenizer_config config = mote_tokenizer_config_none();
+    mote_status status = mote_map_open(path, &map, error);
+    if (status) return status;
+    const char *slash = strrchr(path, '/');
+    size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    char *other = mote_allocate(folder + sizeof beside);
+    if (!other) status = mote_fail_memory(error, path, folder + sizeof beside);
+    else {
+        memcpy(other, path, folder);
+        memcpy(other + folder, beside, sizeof beside);
+        if (mote_map_open(other, &more, NULL) == MOTE_OK) {
+            status = mote_tokenizer_config_read(more.bytes, more.size, other, &arena, &config, error);
+            mote_map_close(&more);
+        }
+    }
+    if (!status) status = mote_tokenizer_json_read_with(map.bytes, map.size, path, &config, tokenizer, error);
+    mote_release(other);
+    mote_arena_deinit(&arena);
+    mote_map_close(&map);
+    return status;
+}
+
 static const struct {
     bool (*is)(const char *path, const uint8_t *bytes, size_t size);
     mote_status (*open)(const char *path, mote_tokenizer **tokenizer, mote_error *error);
 } formats[] = {
     {is_gguf, open_gguf},
+    {is_json, open_json},
 };
 
 mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
@@ -33,5 +70,5 @@ mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mo
     while (i < n && !formats[i].is(path, map.bytes, map.size)) i++;
     mote_map_close(&map);
     if (i < n) return formats[i].open(path, tokenizer, error);
-    return mote_fail(error, MOTE_BAD_FILE, "%s: no file with a tokenizer that mote knows (GGUF)", path);
+    return mote_fail(error, MOTE_BAD_FILE, "%s: no file with a tokenizer that mote knows (GGUF, tokenizer.json)", path);
 }
