@@ -147,6 +147,8 @@ void mote_gguf_abort(mote_gguf_writer *w);                            /* NULL is
 
 /* ---- models in GGUF (formats/gguf_model.c, gguf_tokenizer.c) */
 
+/* MOTE_OK where weights lie in memory as they do in files: little-endian, f32. */
+mote_status mote_weights_are_of_files(mote_error *error);
 /* Builds the model a parsed file describes. The mapping goes over to the model where the file owns it; else the bytes
  * must outlive the model. */
 mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_error *error);
@@ -160,5 +162,8 @@ mote_status mote_pipeline_from_strings(const mote_string *strings, size_t n, mot
                                        mote_arena *arena, mote_pipeline *pipeline, mote_error *error);
 /* Turns the parts of tokenizers that came from elsewhere into what GGUF's readers take. False: out of memory. */
 bool mote_gguf_fit_tokenizer(mote_tokenizer_parts *parts, mote_arena *arena);
+/* How other programs write the model's turns: its own template, or ChatML's where its tokenizer has these tokens; NULL:
+ * none. */
+const char *mote_chat_template_of(const mote_model *model);
 
 #endif

@@ -11,9 +11,9 @@
 #include "models/model.h"
 
 enum { MOST_NAME_BYTES = 255 };
+#define KEY_CHAT_TEMPLATE "tokenizer.chat_template"
 
-/* Weights lie in memory as in the file: little-endian f32. */
-static mote_status check_build(mote_error *error) {
+mote_status mote_weights_are_of_files(mote_error *error) {
     const union { uint16_t number; uint8_t bytes[2]; } probe = {.number = 1};
     if (!probe.bytes[0])
         return mote_fail(error, MOTE_USAGE, "this machine is big-endian; model files are little-endian");
@@ -178,12 +178,20 @@ static mote_status read_name(const mote_gguf *file, mote_model *model, mote_erro
     return model->name ? MOTE_OK : mote_fail_memory(error, "a name", name.size + 1);
 }
 
+static mote_status read_chat_template(const mote_gguf *file, mote_model *model, mote_error *error) {
+    mote_status status = MOTE_OK;
+    mote_string text;
+    if (!mote_gguf_string(file, KEY_CHAT_TEMPLATE, &text, &status, error)) return status;
+    model->chat_template = mote_copy_bytes(text.bytes, text.size);
+    return model->chat_template ? MOTE_OK : mote_fail_memory(error, "a chat template", text.size + 1);
+}
+
 mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_error *error) {
     *model = NULL;
     mote_config config;
     mote_model *made = NULL;
     mote_error problem = {0};
-    mote_status status = check_build(error);
+    mote_status status = mote_weights_are_of_files(error);
     if (status == MOTE_OK) status = mote_gguf_get_config(file, &config, error);
     if (status != MOTE_OK) return status;
     status = mote_model_allocate(&config, false, &made, &problem);
@@ -197,6 +205,7 @@ mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_erro
     if (status == MOTE_OK) status = unpack_weights(made, error);
     if (status == MOTE_OK) status = read_tokenizer(file, made, error);
     if (status == MOTE_OK) status = read_name(file, made, error);
+    if (status == MOTE_OK) status = read_chat_template(file, made, error);
     if (status != MOTE_OK) {
         mote_model_close(made);
         return status;
@@ -297,12 +306,13 @@ static void write_zero_bias(mote_gguf_writer *w, const mote_config *c, const mot
 mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
     const mote_program *program = model->program;
     mote_gguf_writer *w = NULL;
-    mote_status status = check_build(error);
+    mote_status status = mote_weights_are_of_files(error);
     if (status != MOTE_OK) return status;
     if ((unsigned)type >= MOTE_N_TYPES) return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
     if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
     put_keys(w, &model->config, model->name, type);
     status = mote_gguf_put_tokenizer(w, model->tokenizer, error);
+    if (mote_chat_template_of(model)) put_text(w, KEY_CHAT_TEMPLATE, mote_chat_template_of(model));
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &program->tensors[id];
         if (tensor->role != MOTE_ROLE_WEIGHT) continue;

@@ -24,16 +24,14 @@ static const char *const special_keys[MOTE_N_SPECIALS] = {
 #undef X
 };
 
-/* Of mote's own: documents begin where the one before ended, so one token is both; chats have ChatML's template. */
+/* Of mote's own: documents begin where the one before ended, so one token is both. */
 static void put_own(mote_gguf_writer *w, const mote_tokenizer *tokenizer, const mote_tokenizer_parts *parts) {
     if (parts->end >= 0 && parts->special[MOTE_SPECIAL_BEGIN] < 0)
         mote_gguf_put_u32(w, special_keys[MOTE_SPECIAL_BEGIN], (uint32_t)parts->end);
     int32_t turn_end = mote_tokenizer_control(tokenizer, MOTE_TURN_END);
-    if (turn_end >= 0 && mote_tokenizer_control(tokenizer, MOTE_TURN_START) >= 0) {
-        if (parts->special[MOTE_SPECIAL_TURN_END] < 0)
-            mote_gguf_put_u32(w, special_keys[MOTE_SPECIAL_TURN_END], (uint32_t)turn_end);
-        mote_gguf_put_string(w, "tokenizer.chat_template", chat_template, sizeof chat_template - 1);
-    }
+    if (turn_end >= 0 && mote_tokenizer_control(tokenizer, MOTE_TURN_START) >= 0 &&
+        parts->special[MOTE_SPECIAL_TURN_END] < 0)
+        mote_gguf_put_u32(w, special_keys[MOTE_SPECIAL_TURN_END], (uint32_t)turn_end);
     mote_gguf_put_string(w, "mote.tokenizer.kind", parts->kind.bytes, parts->kind.size);
 }
 
@@ -85,6 +83,13 @@ static mote_status put_parts(mote_gguf_writer *w, const mote_tokenizer *tokenize
     if (parts->kind.size == 0) return put_staged(w, parts, arena, error);
     put_own(w, tokenizer, parts);
     return MOTE_OK;
+}
+
+const char *mote_chat_template_of(const mote_model *model) {
+    if (model->chat_template) return model->chat_template;
+    bool turns = model->tokenizer && mote_tokenizer_control(model->tokenizer, MOTE_TURN_START) >= 0 &&
+                 mote_tokenizer_control(model->tokenizer, MOTE_TURN_END) >= 0;
+    return turns ? chat_template : NULL;
 }
 
 mote_status mote_gguf_put_tokenizer(mote_gguf_writer *w, const mote_tokenizer *tokenizer, mote_error *error) {

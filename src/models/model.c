@@ -55,6 +55,7 @@ mote_status mote_model_allocate(const mote_config *config, bool own, mote_model 
     mote_model *m = mote_allocate_zero(1, sizeof *m);
     if (!m) return mote_fail_memory(error, "a model", sizeof *m);
     m->config = *config;
+    m->hints = MOTE_NO_HINTS;
     mote_status status = mote_config_complete(&m->config, error);
     if (status == MOTE_OK) status = mote_program_build(&m->config, &m->program, error);
     if (status != MOTE_OK) goto done;
@@ -104,11 +105,15 @@ void mote_model_close(mote_model *m) {
     mote_release(m->weight);
     mote_release(m->arena);
     mote_release(m->unpacked);
+    mote_release(m->copies);
     mote_map_close(&m->map);
+    for (size_t i = 0; i < m->n_shards; i++) mote_map_close(&m->shards[i]);
+    mote_release(m->shards);
     mote_program_destroy(m->program);
     mote_tokenizer_destroy(m->tokenizer);
     mote_release(m->tokenizer_problem);
     mote_release(m->name);
+    mote_release(m->chat_template);
     mote_release(m);
 }
 

@@ -5,6 +5,16 @@
 #include "base/files.h"
 #include "program/program.h"
 
+/* How a model's authors run it (generation_config.json); n_end 0 and values below 0: not said. */
+enum { MOTE_MOST_ENDS = 16 };
+typedef struct {
+    int32_t end[MOTE_MOST_ENDS]; /* tokens that end a text */
+    int n_end, sample, top_k;    /* sample: 0 is greedy, 1 not */
+    float temperature, top_p, repetition_penalty;
+} mote_generation_hints;
+#define MOTE_NO_HINTS ((mote_generation_hints){.sample = -1, .top_k = -1, .temperature = -1, .top_p = -1, \
+                                               .repetition_penalty = -1})
+
 struct mote_model {
     mote_config config;
     mote_program *program;
@@ -13,9 +23,14 @@ struct mote_model {
     void *arena;    /* memory the weights lie in when they are the model's own; NULL: in `map` */
     float *unpacked; /* the f32 form of a file's weights whose types do not run as they are; NULL: none */
     mote_map map;
+    mote_map *shards;          /* further mappings that weights lie in; owned */
+    size_t n_shards;
+    void *copies;              /* weights of a file whose order or alignment is another; beside the mapping, owned */
     mote_tokenizer *tokenizer; /* owned; NULL: none */
     char *tokenizer_problem;   /* why a tokenizer of others is not used; owned; NULL: it is, or there is none */
     char *name;                /* general.name; NULL: none */
+    char *chat_template;       /* Jinja, as its file has it: kept as text, never run; owned; NULL: none */
+    mote_generation_hints hints;
 };
 
 /* One architecture: a config -> a program. A new one is one file and one line in the list in config.c. */
