@@ -233,6 +233,8 @@ void mote_writer_write(mote_writer *writer, const void *bytes, size_t n) {
 
 uint64_t mote_writer_position(const mote_writer *writer) { return writer->position; }
 
+bool mote_writer_ok(const mote_writer *writer) { return writer->failure == 0; }
+
 bool mote_writer_can_patch(const mote_writer *writer) { return writer->temporary != NULL; }
 
 void mote_writer_patch(mote_writer *writer, uint64_t offset, const void *bytes, size_t n) {

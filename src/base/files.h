@@ -21,6 +21,7 @@ typedef struct mote_writer mote_writer;
 mote_status mote_writer_open(const char *path, mote_writer **writer, mote_error *error);
 void mote_writer_write(mote_writer *writer, const void *bytes, size_t n);
 uint64_t mote_writer_position(const mote_writer *writer);
+bool mote_writer_ok(const mote_writer *writer); /* nothing has failed so far */
 /* Overwrites bytes already written; a no for pipes and devices, which cannot be gone back into. */
 bool mote_writer_can_patch(const mote_writer *writer);
 void mote_writer_patch(mote_writer *writer, uint64_t offset, const void *bytes, size_t n);
