@@ -178,8 +178,8 @@ demo: all
 # distribution's PyTorch belongs to its own python3, which need not be the first in PATH.
 goldens:
 	@for python in python3 /usr/bin/python3; do if $$python -c 'import torch' 2>/dev/null; then \
-	    $$python tools/make_goldens.py && $$python tools/make_goldens_quant.py && git status --short tests/data; \
-	    exit; fi; done; \
+	    for script in make_goldens make_goldens_quant make_huggingface; do $$python tools/$$script.py || exit; done; \
+	    git status --short tests/data; exit; fi; done; \
 	    echo 'make goldens: needs python3 with PyTorch (pip install torch)' >&2; exit 1
 
 # ---- installing
@@ -236,7 +236,7 @@ help:
 	@echo 'make asan ubsan tsan  the C tests under a sanitizer'
 	@echo 'make oom              the k-th allocation fails, for every k'
 	@echo 'make lint             include direction, symbols, sizes and style of the sources'
-	@echo 'make goldens          write tests/data/golden_* anew (needs python3 with PyTorch)'
+	@echo 'make goldens          write tests/data/golden_* and huggingface_* anew (needs python3 with PyTorch)'
 	@echo 'make install          PREFIX=/usr/local DESTDIR= BINDIR LIBDIR INCLUDEDIR DATADIR; also: make uninstall'
 	@echo 'make clean            remove build/'
 	@echo 'Everywhere: VARIANT=release|debug|asan|ubsan|tsan|double|fuzz|aarch64  CC=... CFLAGS=... LDFLAGS=... V=1'
