@@ -7,6 +7,7 @@
 #include "failing_memory.h"
 #include "formats/gguf.h"
 #include "formats/huggingface.h"
+#include "formats/tokenizer_json.h"
 #include "run/session.h"
 #include "test.h"
 
@@ -535,12 +536,24 @@ static void a_failed_save_leaves_the_folder_as_it_was(void) {
     clear(FOLDER);
 }
 
+static const char text[] = "Once upon a time there was a speck of dust. It saw the sea, and the sea saw it.\n";
+
+static mote_tokenizer *train(mote_tokenizer_kind kind, int limit) {
+    mote_tokenizer *tokenizer = NULL;
+    mote_error error = {0};
+    CHECK(mote_tokenizer_train(kind, limit, text, sizeof text - 1, &tokenizer, &error) == MOTE_OK, "%s", error.message);
+    return tokenizer;
+}
+
 static void memory_runs_out(void) {
+    mote_tokenizer *tokenizer = train(MOTE_TOKENIZER_CHAR, 0);
     mote_config c = small(MOTE_FAMILY_GPT2);
-    c.layers = 1;
-    mote_model *model = create(&c);
+    c.layers = 1, c.vocab = mote_tokenizer_vocab(tokenizer);
+    mote_model *model = NULL;
     mote_error error = {0};
     clear(FOLDER);
+    CHECK(mote_model_create(&c, tokenizer, 3, &model, &error) == MOTE_OK, "%s", error.message);
+    mote_tokenizer_destroy(tokenizer);
     CHECK(mote_huggingface_save(model, FOLDER, MOTE_TYPE_BF16, &error) == MOTE_OK, "%s", error.message);
     mote_model_close(model);
     failing_memory_begin();
@@ -605,6 +618,101 @@ static void models_go_on_to_gguf(void) {
     mote_model_close(model);
 }
 
+/* ---- the tokenizer */
+
+static bool same_ids(const mote_tokenizer *a, const mote_tokenizer *b) {
+    int32_t *x = NULL, *y = NULL;
+    size_t n = 0, m = 0;
+    bool same = a && b && mote_tokenizer_encode(a, text, sizeof text - 1, &x, &n, NULL) == MOTE_OK &&
+                mote_tokenizer_encode(b, text, sizeof text - 1, &y, &m, NULL) == MOTE_OK && n > 0 && n == m &&
+                memcmp(x, y, n * sizeof *x) == 0;
+    mote_free(x), mote_free(y);
+    return same;
+}
+
+static void tokenizers_go_out_and_come_back(void) {
+    static const mote_tokenizer_kind kinds[] = {MOTE_TOKENIZER_BYTE, MOTE_TOKENIZER_CHAR, MOTE_TOKENIZER_BPE};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        mote_tokenizer *tokenizer = train(kinds[i], 290);
+        mote_config c = small(MOTE_FAMILY_LLAMA);
+        mote_model *model = NULL, *back = NULL;
+        mote_error error = {0};
+        c.vocab = mote_tokenizer_vocab(tokenizer);
+        CHECK(mote_model_create(&c, tokenizer, 3, &model, &error) == MOTE_OK, "%s", error.message);
+        model->chat_template = mote_copy_string("{{ \"turns\" }}\n");
+        CHECK(mote_huggingface_save(model, FOLDER, MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_huggingface_open(FOLDER, &back, &error) == MOTE_OK, "%s", error.message);
+        CHECK(back && !back->tokenizer_problem && same_ids(tokenizer, mote_model_tokenizer(back)), "%s: %s",
+              mote_tokenizer_name(tokenizer), back && back->tokenizer_problem ? back->tokenizer_problem : "other ids");
+        if (back && back->tokenizer)
+            CHECK(mote_tokenizer_end(back->tokenizer) == mote_tokenizer_end(tokenizer) &&
+                      mote_tokenizer_vocab(back->tokenizer) == c.vocab);
+        CHECK(back && back->chat_template && strcmp(back->chat_template, "{{ \"turns\" }}\n") == 0);
+        CHECK(back && back->hints.n_end == (mote_tokenizer_end(tokenizer) >= 0));
+        mote_model_close(back);
+        mote_model_close(model);
+        mote_tokenizer_destroy(tokenizer);
+        clear(FOLDER);
+    }
+}
+
+/* LLAMA, of 40 rows, with this tokenizer. */
+static mote_model *llama_with(const mote_tokenizer *tokenizer, const char *template, const char *end) {
+    mote_buffer json = {0};
+    mote_model *model = NULL;
+    mote_error error = {0};
+    prepare(LLAMA, "\"eos_token_id\": 2", end);
+    CHECK(mote_tokenizer_json_write(tokenizer, &json, &error) == MOTE_OK, "%s", error.message);
+    put(at(FOLDER, "tokenizer.json"), json.bytes, json.size);
+    put(at(FOLDER, "tokenizer_config.json"), "{\"chat_template\": \"other\"}", 26);
+    if (template) put(at(FOLDER, "chat_template.jinja"), template, strlen(template));
+    CHECK(mote_huggingface_open(FOLDER, &model, &error) == MOTE_OK, "%s", error.message);
+    mote_buffer_deinit(&json);
+    return model;
+}
+
+static void tokenizers_fit_the_embedding(void) {
+    mote_tokenizer *few = train(MOTE_TOKENIZER_CHAR, 0), *many = train(MOTE_TOKENIZER_BPE, 290);
+    int n = mote_tokenizer_vocab(few);
+    CHECK(n < 40);
+    mote_model *model = llama_with(few, "from jinja", "\"eos_token_id\": null");
+    if (model) {
+        CHECK(model->tokenizer && mote_tokenizer_vocab(model->tokenizer) == 40, "%s", model->tokenizer_problem);
+        CHECK(model->tokenizer && same_ids(few, model->tokenizer));
+        CHECK(model->tokenizer && mote_tokenizer_end(model->tokenizer) == mote_tokenizer_end(few));
+        CHECK(model->chat_template && strcmp(model->chat_template, "from jinja") == 0);
+        mote_model *again = NULL;
+        mote_error error = {0};
+        CHECK(mote_model_save(model, FOLDER ".gguf", MOTE_TYPE_F32, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_model_open(FOLDER ".gguf", &again, &error) == MOTE_OK, "%s", error.message);
+        CHECK(again && same_ids(few, mote_model_tokenizer(again)), "%s",
+              again && again->tokenizer_problem ? again->tokenizer_problem : "");
+        mote_model_close(again);
+        unlink(FOLDER ".gguf");
+    }
+    mote_model_close(model);
+    model = llama_with(few, NULL, "\"eos_token_id\": [5, 3]"); /* the authors' word counts */
+    CHECK(model && model->tokenizer && mote_tokenizer_end(model->tokenizer) == 5 && model->hints.n_end == 2,
+          "%s", model && model->tokenizer_problem ? model->tokenizer_problem : "");
+    mote_model_close(model);
+    model = llama_with(many, NULL, "\"x\": 1");
+    CHECK(model && !model->tokenizer && model->tokenizer_problem && strstr(model->tokenizer_problem, "of 40 rows"));
+    CHECK(model && model->chat_template && strcmp(model->chat_template, "other") == 0);
+    mote_model_close(model);
+    model = llama_with(few, "not \xff text", "\"x\": 1");
+    CHECK(model && !model->tokenizer && model->tokenizer_problem && strstr(model->tokenizer_problem, "UTF-8"));
+    mote_model_close(model);
+    mote_error error = {0};
+    put(at(FOLDER, "tokenizer.json"), "{", 1);
+    unlink(at(FOLDER, "chat_template.jinja"));
+    CHECK(mote_huggingface_open(FOLDER, &model, &error) == MOTE_OK, "%s", error.message);
+    CHECK(model && !model->tokenizer && strstr(model->tokenizer_problem, "tokenizer.json"));
+    mote_model_close(model);
+    mote_tokenizer_destroy(few);
+    mote_tokenizer_destroy(many);
+    clear(FOLDER);
+}
+
 int main(void) {
     mkdir("build", 0777);
     RUN(families_go_out_and_come_back);
@@ -619,5 +727,7 @@ int main(void) {
     RUN(a_failed_save_leaves_the_folder_as_it_was);
     RUN(memory_runs_out);
     RUN(models_go_on_to_gguf);
+    RUN(tokenizers_go_out_and_come_back);
+    RUN(tokenizers_fit_the_embedding);
     return test_finish();
 }
