@@ -108,7 +108,7 @@ static mote_status unpack_weights(mote_model *model, mote_error *error) {
             return mote_fail_memory(error, "the weights as f32", SIZE_MAX);
     }
     if (!total) return MOTE_OK;
-    float *at = model->unpacked = mote_allocate(total);
+    float *at = model->copies = mote_allocate(total);
     if (!at) return mote_fail_memory(error, "the weights as f32", total);
     for (int id = 0; id < program->n_tensors; id++) {
         mote_tensor *t = &program->tensors[id];

@@ -104,7 +104,6 @@ void mote_model_close(mote_model *m) {
     mote_release(m->packed);
     mote_release(m->weight);
     mote_release(m->arena);
-    mote_release(m->unpacked);
     mote_release(m->copies);
     mote_map_close(&m->map);
     for (size_t i = 0; i < m->n_shards; i++) mote_map_close(&m->shards[i]);

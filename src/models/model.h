@@ -21,11 +21,10 @@ struct mote_model {
     void **weight;  /* by tensor id: row-major data of the tensor's type; NULL for what is not a weight */
     void **packed;  /* by tensor id: panels of a linear op's weight, made by mote_model_pack; NULL: none yet */
     void *arena;    /* memory the weights lie in when they are the model's own; NULL: in `map` */
-    float *unpacked; /* the f32 form of a file's weights whose types do not run as they are; NULL: none */
     mote_map map;
     mote_map *shards;          /* further mappings that weights lie in; owned */
     size_t n_shards;
-    void *copies;              /* weights of a file whose order or alignment is another; beside the mapping, owned */
+    void *copies; /* weights of a file whose order, alignment or type is not what runs; beside the mapping, owned */
     mote_tokenizer *tokenizer; /* owned; NULL: none */
     char *tokenizer_problem;   /* why a tokenizer of others is not used; owned; NULL: it is, or there is none */
     char *name;                /* general.name; NULL: none */

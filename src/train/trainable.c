@@ -46,9 +46,9 @@ mote_status mote_model_make_trainable(mote_model *model, mote_error *error) {
         t->type = MOTE_TYPE_F32;
     }
     mote_release(model->arena);
-    mote_release(model->unpacked);
+    mote_release(model->copies);
     model->arena = arena;
-    model->unpacked = NULL;
+    model->copies = NULL;
 done:
     mote_release(weight);
     mote_release(row);
