@@ -1,4 +1,5 @@
-/* Weights of a file lie in its read-only mapping, often in 16 bits or blocks; training changes them in place, in f32. */
+/* Weights of a file lie in its read-only mapping, often in 16 bits or in blocks; training changes them in place, in
+ * f32. */
 #include "train/trainable.h"
 
 #include <string.h>
