@@ -252,7 +252,7 @@ static const struct {
     {PREPEND, "{\"type\":\"Replace\",\"pattern\":{\"Other\":\"a\"},\"content\":\"\"}", "pattern.Other: this key"},
     {PREPEND, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"\"},\"content\":\"\"}", "an empty pattern"},
     {PREPEND, "{\"type\":\"Replace\",\"pattern\":{\"String\":\"a\"}}", "the key \"content\""},
-    {PREPEND, "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(a\"},\"content\":\"\"}", "pattern"},
+    {PREPEND, "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(a\"},\"content\":\"\"}", "expression"},
     {PRE_TOKENIZER, "{\"type\":\"UnicodeScripts\"}", "pre_tokenizer: mote has no pre-tokenizer \"UnicodeScripts\""},
     {PRE_TOKENIZER, "{\"type\":\"Lowercase\"}", "mote has no pre-tokenizer \"Lowercase\""},
     {PRE_TOKENIZER, "[]", "pre_tokenizer: an object"},

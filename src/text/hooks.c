@@ -15,5 +15,7 @@ const mote_text_hooks *mote_text_hooks_now(void) {
 
 mote_status mote_text_hooks_missing(mote_error *error, const char *name, const char *what) {
     mote_fail(error, MOTE_BAD_FILE, "%s: the tokenizer needs %s, which this program does not have", name, what);
-    return mote_hint(error, MOTE_BAD_FILE, "programs give it to the library with mote_text_use");
+    return mote_hint(error, MOTE_BAD_FILE,
+                     "install PCRE2 and utf8proc (libpcre2-dev, libutf8proc-dev) and build mote anew; programs of your "
+                     "own give them to the library with mote_text_use");
 }
