@@ -67,7 +67,7 @@ static void blocks_with(const mote_kernels *k, work *v, mote_type type) {
     enum { BLOCKS = (BLOCKS_DEPTH + MOTE_BLOCK_VALUES - 1) / MOTE_BLOCK_VALUES, STEP = 12 };
     mote_block8 a[ROWS * BLOCKS];
     float weights[VALUES];
-    char row[BLOCKS * MOTE_BLOCK_VALUES + sizeof(float)] = {0}, panels[2 * MOTE_PANEL * BLOCKS * 40];
+    char row[BLOCKS * 34 + sizeof(float)] = {0}, panels[2 * MOTE_PANEL * BLOCKS * 40];
     for (int i = 0; i < VALUES; i++) weights[i] = (float)v->y[i];
     for (int r = 0; r < ROWS; r++) k->quantize(v->x + r * STEP, BLOCKS_DEPTH, a + r * BLOCKS);
     mote_blocks_pack_f32(type, weights, STEP, COLUMNS, BLOCKS_DEPTH, row, panels);
