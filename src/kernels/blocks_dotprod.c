@@ -1,7 +1,9 @@
 /* The products with 8-bit activations in NEON with the dot products of ARMv8.2-A. */
 #include "kernels/instruction_sets.h"
 
-#ifdef MOTE_HAS_NEON_KERNELS
+/* clang before 15 hides the instructions from files that are not built for them as a whole. */
+#if defined(MOTE_HAS_NEON_KERNELS) && \
+    (!defined(__clang__) || __clang_major__ >= 15 || defined(__ARM_FEATURE_DOTPROD))
 #ifdef __clang__
 #pragma clang attribute push(__attribute__((target("dotprod"))), apply_to = function)
 #else
