@@ -289,8 +289,17 @@ static void call_rms_norm_backward(void *w) {
     row_work *r = w;
     r->k->rms_norm_backward(r->d, r->a, r->b, 1, ROW, r->c, false);
 }
-static void call_softmax(void *w) { row_work *r = w; r->k->softmax(r->a, SCORES, 0.01f, NULL); }
-static void call_softmax_again(void *w) { row_work *r = w; r->k->softmax_again(r->a, SCORES, 0.01f, 5); }
+static void call_softmax(void *w) {
+    row_work *r = w;
+    mote_softmax s = {r->a, SCORES, 1, SCORES, 0, SCORES, 1, 0.01f, NULL, 0};
+    r->k->softmax(&s);
+}
+static void call_softmax_backward(void *w) {
+    row_work *r = w;
+    float log_sum = 5;
+    mote_softmax_backward s = {{r->a, SCORES, 1, SCORES, 0, SCORES, 1, 0.01f, &log_sum, 1}, r->b, r->c, r->d, 64, 64};
+    r->k->softmax_backward(&s);
+}
 static void call_silu_gate(void *w) { row_work *r = w; r->k->gate[MOTE_ACTIVATION_SILU](r->a, r->b, r->c, ROW); }
 static void call_gelu(void *w) { row_work *r = w; r->k->activate[MOTE_ACTIVATION_GELU](r->a, r->c, ROW); }
 static void call_gate_backward(void *w) {
@@ -319,7 +328,7 @@ static void measure_rows(const mote_kernels *k) {
     } rows[] = {{"rms_norm", call_rms_norm, ROW},
                 {"rms_norm_backward", call_rms_norm_backward, ROW},
                 {"softmax", call_softmax, SCORES},
-                {"softmax_again", call_softmax_again, SCORES},
+                {"softmax_backward", call_softmax_backward, SCORES},
                 {"rope", call_rope, 64},
                 {"gate silu", call_silu_gate, ROW},
                 {"gate_backward", call_gate_backward, ROW},

@@ -452,13 +452,19 @@ static bool check_norm_gain_backward(check *c) {
 
 /* ---- attention rows */
 
-/* exp itself, seen through softmax_again: at most 2 units in the last place between the thresholds. */
+/* exp itself, seen through softmax_backward: at most 2 units in the last place between the thresholds. */
+static void exp_of(check *c, mote_real *x, mote_real *dp, int n) {
+    mote_real zero = 0;
+    mote_softmax_backward s = {{x, (size_t)n, 1, n, 0, n, 1, 1, &zero, 1}, dp, x, dp, 0, 0};
+    c->tested->softmax_backward(&s);
+}
+
 static bool sweep_exp(check *c) {
     enum { N = 1024 };
-    mote_real *x = take_values(N), *e = take_values(N);
+    mote_real *x = take_values(N), *e = take_values(N), *dp = take_values(N);
     for (int part = 0; part < 300; part += 100 / percent) {
         for (int i = 0; i < N; i++) e[i] = x[i] = (mote_real)(-87.3 + 176 * ((part * N + i) / (300.0 * N)));
-        c->tested->softmax_again(e, N, 1, 0);
+        exp_of(c, e, dp, N);
         for (int i = 0; i < N; i++) {
             if (!agree_one(c, "exp", exp((double)x[i]), (double)e[i], 2 * 1.2e-7, 0)) return false;
         }
@@ -467,50 +473,67 @@ static bool sweep_exp(check *c) {
                                       {-INFINITY, 0}, {800, INFINITY}, {INFINITY, INFINITY}};
     for (size_t i = 0; i < sizeof edges / sizeof *edges; i++) {
         e[0] = (mote_real)edges[i][0];
-        c->tested->softmax_again(e, 1, 1, 0);
+        exp_of(c, e, dp, 1);
         if ((double)e[0] == edges[i][1] || (edges[i][1] == 0 && (double)e[0] < 1e-44)) continue;
         snprintf(c->problem, sizeof c->problem, "exp(%g) is %g", edges[i][0], (double)e[0]);
         return false;
     }
     e[0] = (mote_real)NAN;
-    c->tested->softmax_again(e, 1, 1, 0);
+    exp_of(c, e, dp, 1);
     if (e[0] != e[0]) return true;
     snprintf(c->problem, sizeof c->problem, "exp(NaN) is %g", (double)e[0]);
     return false;
 }
 
-static bool check_softmax(check *c) {
-    int n = draw_length();
-    size_t size = (size_t)n;
-    mote_real *expected = take_values(size), scale = (mote_real)(draw(2) ? 0.125 : 20);
-    if (draw(2)) expected[draw((uint32_t)n)] = (mote_real)(draw(2) ? 5 : n > 1 ? -INFINITY : 0);
-    mote_real *got = take_copy(expected, size);
-    mote_real log_sums[2];
-    c->reference->softmax(expected, n, scale, &log_sums[0]);
-    c->tested->softmax(got, n, scale, &log_sums[1]);
-    double r = (double)log_sums[0], t = (double)log_sums[1],
-           sum = 0;
-    for (int i = 0; i < n; i++) sum += (double)got[i];
-    return agree_one(c, "log sum", r, t, 2e-7, 2e-6) && agree_one(c, "sum", 1, sum, 0, 2e-6) &&
-           agree(c, "p", expected, got, size, 6e-6, 1e-37);
+/* A tile of queries: causal, in a window or with the same keys for all rows; values past a row's width stay. */
+static mote_softmax draw_softmax(size_t *size) {
+    mote_softmax s = {.rows = 1 + (int)draw(draw(2) ? 4 : 40), .step = (int)draw(2), .log_sum_row = 1 + draw(3)};
+    int last = draw_length();
+    s.high = s.step && last > s.rows ? last - s.rows + 1 : 1 + (s.step ? 0 : last - 1);
+    s.low = draw(2) ? -s.rows : s.high - 1 - (int)draw((uint32_t)s.high + 5);
+    s.width = s.high + (s.rows - 1) * s.step + (int)draw(20);
+    s.scores_row = (size_t)s.width + draw(9);
+    s.scale = (mote_real)(draw(2) ? 0.125 : 20);
+    *size = (size_t)(s.rows - 1) * s.scores_row + (size_t)s.width;
+    return s;
 }
 
-static bool check_softmax_again(check *c) {
-    int n = draw_length();
-    size_t size = (size_t)n;
-    mote_real *expected = take_values(size), *got = take_copy(expected, size);
-    c->reference->softmax_again(expected, n, 3, 2);
-    c->tested->softmax_again(got, n, 3, 2);
-    return agree(c, "p", expected, got, size, 3e-7, 0) && (draw(16) || sweep_exp(c));
+static bool check_softmax(check *c) {
+    size_t size, n_sums;
+    mote_softmax s = draw_softmax(&size), t = s;
+    n_sums = (size_t)(s.rows - 1) * s.log_sum_row + 1;
+    s.scores = take_values(size);
+    if (draw(2)) s.scores[0] = (mote_real)(draw(2) ? 5 : s.high > 1 && s.low < 0 ? -INFINITY : 0);
+    t.scores = take_copy(s.scores, size);
+    if (draw(4)) s.log_sum = take_values(n_sums), t.log_sum = take_copy(s.log_sum, n_sums);
+    c->reference->softmax(&s);
+    c->tested->softmax(&t);
+    for (int r = 0; r < s.rows; r++) {
+        double sum = 0;
+        for (int i = 0; i < s.width; i++) sum += (double)t.scores[(size_t)r * s.scores_row + (size_t)i];
+        if (!agree_one(c, "sum", 1, sum, 0, 2e-6)) return false;
+    }
+    return agree(c, "p", s.scores, t.scores, size, 6e-6, 1e-37) &&
+           (!s.log_sum || agree(c, "log sum", s.log_sum, t.log_sum, n_sums, 2e-7, 2e-6));
 }
 
 static bool check_softmax_backward(check *c) {
-    int n = draw_length();
-    size_t size = (size_t)n;
-    mote_real *p = take_values(size), *expected = take_values(size), *got = take_copy(expected, size);
-    c->reference->softmax_backward(p, expected, n, (mote_real)0.2, (mote_real)0.7);
-    c->tested->softmax_backward(p, got, n, (mote_real)0.2, (mote_real)0.7);
-    return agree(c, "dp", expected, got, size, 0, 0);
+    size_t size, n_sums;
+    mote_softmax_backward s = {.of = draw_softmax(&size), .columns = 1 + (int)draw(70)}, t;
+    s.y_row = (size_t)s.columns + draw(5);
+    size_t n_y = (size_t)(s.of.rows - 1) * s.y_row + (size_t)s.columns;
+    n_sums = (size_t)(s.of.rows - 1) * s.of.log_sum_row + 1;
+    s.of.scale = 3;
+    s.y = take_values(n_y), s.dy = take_values(n_y), s.of.log_sum = take_values(n_sums);
+    for (size_t i = 0; i < n_sums; i++) s.of.log_sum[i] += 6; /* probabilities are below exp(2) */
+    t = s;
+    s.of.scores = take_values(size), s.dp = take_values(size);
+    t.of.scores = take_copy(s.of.scores, size), t.dp = take_copy(s.dp, size);
+    c->reference->softmax_backward(&s);
+    c->tested->softmax_backward(&t);
+    /* dp - dy y cancels: what is left of the error of a sum of 70 products, times scale p */
+    return agree(c, "p", s.of.scores, t.of.scores, size, 3e-7, 0) && agree(c, "ds", s.dp, t.dp, size, 1e-6, 3e-4) &&
+           (draw(16) || sweep_exp(c));
 }
 
 static bool check_rope(check *c) {
@@ -659,7 +682,6 @@ static const slot slots[] = {
     SLOT(layer_norm_backward, 1, 200),
     SLOT(norm_gain_backward, 1, 200),
     SLOT(softmax, 1, 300),
-    SLOT(softmax_again, 1, 100),
     SLOT(softmax_backward, 1, 200),
     SLOT(rope, 1, 400),
     SLOT(activate, MOTE_N_ACTIVATIONS, 300),

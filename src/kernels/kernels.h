@@ -75,6 +75,27 @@ typedef struct {
     mote_real gradient_scale;           /* clipping */
 } mote_adamw;
 
+/* Scores of some queries, in place. Row r has keys from max(0, low + r step) to high + r step (not included, at least
+ * one); everything else of its `width` values becomes 0. */
+typedef struct {
+    mote_real *scores;
+    size_t scores_row;
+    int rows, width, low, high, step;
+    mote_real scale;
+    mote_real *log_sum; /* of row r at r log_sum_row: log(sum(exp(scale scores))), written; NULL: not wanted */
+    size_t log_sum_row;
+} mote_softmax;
+
+/* The probabilities once more, exp(scale scores - log_sum), and in dp the gradient of the unscaled scores:
+ * scale p (dp - dy y), where y [rows, columns] is attention's output. */
+typedef struct {
+    mote_softmax of; /* its log_sum is read */
+    mote_real *dp;   /* rows of scores_row values too */
+    const mote_real *y, *dy;
+    size_t y_row;
+    int columns;
+} mote_softmax_backward;
+
 typedef struct {
     const char *name; /* "scalar", "avx2", "avx512", "vnni", "neon", "dotprod": the widest set in it */
 
@@ -103,14 +124,9 @@ typedef struct {
     void (*norm_gain_backward)(const mote_real *dy, const mote_real *x, mote_real mean, mote_real inverse, int n,
                                mote_real *dgain);
 
-    /* ---- attention, one row of n scores */
-    /* scores -> probabilities of scale * scores, in place; *log_sum (may be NULL) = log(sum(exp(scale * scores))). n
-     * >= 1. */
-    void (*softmax)(mote_real *scores, int n, mote_real scale, mote_real *log_sum);
-    /* scores -> exp(scale * scores - log_sum), in place: the probabilities once more, for backward. */
-    void (*softmax_again)(mote_real *scores, int n, mote_real scale, mote_real log_sum);
-    /* dp -> scale * p * (dp - delta), in place: the gradient of the unscaled scores. */
-    void (*softmax_backward)(const mote_real *p, mote_real *dp, int n, mote_real scale, mote_real delta);
+    /* ---- attention */
+    void (*softmax)(const mote_softmax *s);                   /* scores -> probabilities */
+    void (*softmax_backward)(const mote_softmax_backward *s); /* scores and dp -> probabilities and their gradient */
     /* Rotates pairs of one head: y[a], y[b] = x[a] cos - x[b] sin, x[a] sin + x[b] cos; y may equal x. Pairs are (2i,
      * 2i+1), or (i, i + head_dim/2) when halves. cosine_sine: [head_dim/2] pairs (cos, sin). backward: the inverse
      * rotation. */

@@ -56,28 +56,72 @@ static void norm_gain_backward(const float *dy, const float *x, float mean, floa
                 v_store(dgain + i, v_fma(v_load(dy + i, count), normal, v_load(dgain + i, count)), count););
 }
 
-static void softmax(float *scores, int n, float scale, float *log_sum) {
-    vf factor = v_set(scale), most = v_set(-INFINITY), sum = v_set(0);
-    EACH_VECTOR(int, n, most = v_max(most, v_keep(v_mul(factor, v_load(scores + i, count)), -INFINITY, count)););
-    float largest = v_largest(most);
-    vf shift = v_set(-largest);
-    EACH_VECTOR(int, n, vf e = v_keep(v_exp(v_fma(factor, v_load(scores + i, count), shift)), 0, count);
-                sum = v_add(sum, e); v_store(scores + i, e, count););
-    float total = v_sum(sum);
-    vf inverse = v_set(1 / total);
-    EACH_VECTOR(int, n, v_store(scores + i, v_mul(v_load(scores + i, count), inverse), count););
-    if (log_sum) *log_sum = (float)((double)largest + log((double)total));
+enum { SOFTMAX_ROWS = 16 }; /* go through each pass together: a short row alone would wait for its own sums */
+
+INLINE void clear(float *x, int n) { EACH_VECTOR(int, n, v_store(x + i, v_set(0), count);); }
+
+/* Where the keys of row r begin, and how many they are. */
+INLINE float *keys_of(const mote_softmax *s, int r, int *low, int *n) {
+    *low = s->low + r * s->step > 0 ? s->low + r * s->step : 0;
+    *n = s->high + r * s->step - *low;
+    return s->scores + (size_t)r * s->scores_row + *low;
 }
 
-static void softmax_again(float *scores, int n, float scale, float log_sum) {
-    vf factor = v_set(scale), shift = v_set(-log_sum);
-    EACH_VECTOR(int, n, v_store(scores + i, v_exp(v_fma(factor, v_load(scores + i, count), shift)), count););
+static void softmax(const mote_softmax *s) {
+    float largest[SOFTMAX_ROWS], inverse[SOFTMAX_ROWS];
+    vf factor = v_set(s->scale);
+    for (int from = 0, low, n; from < s->rows; from += SOFTMAX_ROWS) {
+        int rows = s->rows - from < SOFTMAX_ROWS ? s->rows - from : SOFTMAX_ROWS;
+        for (int r = 0; r < rows; r++) {
+            const float *x = keys_of(s, from + r, &low, &n);
+            vf most = v_set(-INFINITY);
+            EACH_VECTOR(int, n, most = v_max(most, v_keep(v_mul(factor, v_load(x + i, count)), -INFINITY, count)););
+            largest[r] = v_largest(most);
+        }
+        for (int r = 0; r < rows; r++) {
+            float *x = keys_of(s, from + r, &low, &n);
+            vf shift = v_set(-largest[r]), sum = v_set(0);
+            EACH_VECTOR(int, n, vf e = v_keep(v_exp(v_fma(factor, v_load(x + i, count), shift)), 0, count);
+                        sum = v_add(sum, e); v_store(x + i, e, count););
+            float total = v_sum(sum);
+            inverse[r] = 1 / total;
+            if (s->log_sum)
+                s->log_sum[(size_t)(from + r) * s->log_sum_row] = (float)((double)largest[r] + log((double)total));
+        }
+        for (int r = 0; r < rows; r++) {
+            float *x = keys_of(s, from + r, &low, &n);
+            vf scale = v_set(inverse[r]);
+            clear(x - low, low);
+            EACH_VECTOR(int, n, v_store(x + i, v_mul(v_load(x + i, count), scale), count););
+            clear(x + n, s->width - low - n);
+        }
+    }
 }
 
-static void softmax_backward(const float *p, float *dp, int n, float scale, float delta) {
-    vf factor = v_set(scale), shift = v_set(delta);
-    EACH_VECTOR(int, n, vf d = v_sub(v_load(dp + i, count), shift);
-                v_store(dp + i, v_mul(v_mul(factor, v_load(p + i, count)), d), count););
+static void softmax_backward(const mote_softmax_backward *b) {
+    const mote_softmax *s = &b->of;
+    float delta[SOFTMAX_ROWS];
+    vf factor = v_set(s->scale);
+    for (int from = 0, low, n; from < s->rows; from += SOFTMAX_ROWS) {
+        int rows = s->rows - from < SOFTMAX_ROWS ? s->rows - from : SOFTMAX_ROWS;
+        for (int r = 0; r < rows; r++) {
+            const float *y = b->y + (size_t)(from + r) * b->y_row, *dy = b->dy + (size_t)(from + r) * b->y_row;
+            vf sum = v_set(0);
+            EACH_VECTOR(int, b->columns, sum = v_fma(v_load(y + i, count), v_load(dy + i, count), sum););
+            delta[r] = v_sum(sum);
+        }
+        for (int r = 0; r < rows; r++) {
+            float *p = keys_of(s, from + r, &low, &n), *dp = b->dp + (p - s->scores);
+            vf shift = v_set(-s->log_sum[(size_t)(from + r) * s->log_sum_row]), less = v_set(delta[r]);
+            clear(p - low, low);
+            clear(dp - low, low);
+            EACH_VECTOR(int, n, vf e = v_exp(v_fma(factor, v_load(p + i, count), shift));
+                        vf d = v_sub(v_load(dp + i, count), less); v_store(p + i, e, count);
+                        v_store(dp + i, v_mul(v_mul(factor, e), d), count););
+            clear(p + n, s->width - low - n);
+            clear(dp + n, s->width - low - n);
+        }
+    }
 }
 
 /* Neighbours: with s = (-sin, sin) in each pair, y = x cos + swapped(x) s. */
@@ -138,7 +182,6 @@ static void fill_rows(mote_kernels *table) {
     table->layer_norm_backward = layer_norm_backward;
     table->norm_gain_backward = norm_gain_backward;
     table->softmax = softmax;
-    table->softmax_again = softmax_again;
     table->softmax_backward = softmax_backward;
     table->rope = rope;
     table->cross_entropy = cross_entropy;

@@ -59,25 +59,42 @@ static void norm_gain_backward_scalar(const mote_real *dy, const mote_real *x, m
     for (int i = 0; i < n; i++) dgain[i] = mote_fused(dy[i], (x[i] - mean) * inverse, dgain[i]);
 }
 
-static void softmax_scalar(mote_real *scores, int n, mote_real scale, mote_real *log_sum) {
-    mote_real largest = scale * scores[0];
-    for (int i = 1; i < n; i++) largest = scale * scores[i] > largest ? scale * scores[i] : largest;
-    double sum = 0;
-    for (int i = 0; i < n; i++) {
-        scores[i] = mote_exp(mote_fused(scale, scores[i], -largest));
-        sum += (double)scores[i];
+/* The keys of row r: where they begin, from `*low` on; the rest of the row becomes zero. */
+static mote_real *keys_of(const mote_softmax *s, mote_real *rows, int r, int *n) {
+    mote_real *x = rows + (size_t)r * s->scores_row;
+    int low = s->low + r * s->step > 0 ? s->low + r * s->step : 0, high = s->high + r * s->step;
+    for (int i = 0; i < s->width; i++) x[i] = i < low || i >= high ? 0 : x[i];
+    *n = high - low;
+    return x + low;
+}
+
+static void softmax_scalar(const mote_softmax *s) {
+    for (int r = 0, n; r < s->rows; r++) {
+        mote_real *x = keys_of(s, s->scores, r, &n), largest = s->scale * x[0];
+        for (int i = 1; i < n; i++) largest = s->scale * x[i] > largest ? s->scale * x[i] : largest;
+        double sum = 0;
+        for (int i = 0; i < n; i++) {
+            x[i] = mote_exp(mote_fused(s->scale, x[i], -largest));
+            sum += (double)x[i];
+        }
+        mote_real inverse = (mote_real)(1 / sum);
+        for (int i = 0; i < n; i++) x[i] *= inverse;
+        if (s->log_sum) s->log_sum[(size_t)r * s->log_sum_row] = (mote_real)((double)largest + log(sum));
     }
-    mote_real inverse = (mote_real)(1 / sum);
-    for (int i = 0; i < n; i++) scores[i] *= inverse;
-    if (log_sum) *log_sum = (mote_real)((double)largest + log(sum));
 }
 
-static void softmax_again_scalar(mote_real *scores, int n, mote_real scale, mote_real log_sum) {
-    for (int i = 0; i < n; i++) scores[i] = mote_exp(mote_fused(scale, scores[i], -log_sum));
-}
-
-static void softmax_backward_scalar(const mote_real *p, mote_real *dp, int n, mote_real scale, mote_real delta) {
-    for (int i = 0; i < n; i++) dp[i] = scale * p[i] * (dp[i] - delta);
+static void softmax_backward_scalar(const mote_softmax_backward *b) {
+    const mote_softmax *s = &b->of;
+    for (int r = 0, n; r < s->rows; r++) {
+        mote_real *p = keys_of(s, s->scores, r, &n), *dp = keys_of(s, b->dp, r, &n);
+        const mote_real *y = b->y + (size_t)r * b->y_row, *dy = b->dy + (size_t)r * b->y_row;
+        double delta = 0;
+        for (int i = 0; i < b->columns; i++) delta += (double)y[i] * (double)dy[i];
+        for (int i = 0; i < n; i++) {
+            p[i] = mote_exp(mote_fused(s->scale, p[i], -s->log_sum[(size_t)r * s->log_sum_row]));
+            dp[i] = s->scale * p[i] * (dp[i] - (mote_real)delta);
+        }
+    }
 }
 
 static void rope_scalar(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward,
@@ -119,7 +136,6 @@ void mote_kernels_fill_rows_scalar(mote_kernels *table) {
     table->layer_norm_backward = layer_norm_backward_scalar;
     table->norm_gain_backward = norm_gain_backward_scalar;
     table->softmax = softmax_scalar;
-    table->softmax_again = softmax_again_scalar;
     table->softmax_backward = softmax_backward_scalar;
     table->rope = rope_scalar;
     table->cross_entropy = cross_entropy_scalar;

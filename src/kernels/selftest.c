@@ -99,13 +99,20 @@ static void run_layer_norm_backward(const mote_kernels *k, work *v) {
 static void run_norm_gain_backward(const mote_kernels *k, work *v) {
     k->norm_gain_backward(v->x, v->y, tenth, 2, VALUES, v->z);
 }
+static mote_softmax all_keys(work *v, mote_real *log_sum) {
+    return (mote_softmax){v->x, VALUES, 1, VALUES, 0, VALUES, 1, 3, log_sum, 1};
+}
 static void run_softmax(const mote_kernels *k, work *v) {
     mote_real log_sum;
-    k->softmax(v->x, VALUES, 3, &log_sum);
+    mote_softmax s = all_keys(v, &log_sum);
+    k->softmax(&s);
     v->number = (double)log_sum;
 }
-static void run_softmax_again(const mote_kernels *k, work *v) { k->softmax_again(v->x, VALUES, 3, 2); }
-static void run_softmax_backward(const mote_kernels *k, work *v) { k->softmax_backward(v->x, v->y, VALUES, 3, tenth); }
+static void run_softmax_backward(const mote_kernels *k, work *v) {
+    mote_real log_sum = 2;
+    mote_softmax_backward s = {all_keys(v, &log_sum), v->y, v->z, v->w, VALUES, VALUES};
+    k->softmax_backward(&s);
+}
 static void run_rope(const mote_kernels *k, work *v) {
     k->rope(v->x, v->y, HEAD, false, false, true, v->z);
     k->rope(v->x, v->y, HEAD, true, true, false, v->w);
@@ -166,8 +173,7 @@ static const struct {
     {"layer_norm_backward", run_layer_norm_backward, false},
     {"norm_gain_backward", run_norm_gain_backward, true},
     {"softmax", run_softmax, false},
-    {"softmax_again", run_softmax_again, false},
-    {"softmax_backward", run_softmax_backward, true},
+    {"softmax_backward", run_softmax_backward, false},
     {"rope", run_rope, true},
     {"activate silu", run_silu, false},
     {"activate gelu", run_gelu, false},

@@ -10,7 +10,11 @@
 
 #include "ops/ops.h"
 
-enum { QUERIES = 48 }; /* rows of a tile of queries: four tiles of the 12-row micro-kernel */
+enum {
+    QUERIES = 48, /* rows of a tile of queries beside a cache: four tiles of the 12-row micro-kernel */
+    TILE = 16,    /* rows of a tile of training: the least keys beyond the diagonal */
+    BLOCK = 64,   /* queries whose probabilities backward holds at a time: the depth of its sums over queries */
+};
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
     int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, n = op->as.attention.head_dim;
@@ -46,9 +50,8 @@ static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s,
     int n = op->as.attention.head_dim, width = mote_attention_value_width(n);
     mote_real *keys = state_keys(x, op, s->slot, kv_head);
     mote_real *values = state_values(x, op, s->slot, kv_head);
-    int first = x->private_state ? 0 : s->position;
     for (int r = s->begin; r < s->end; r++) {
-        int position = first + r - s->begin;
+        int position = s->position + r - s->begin;
         const mote_real *k = mote_value(x, op->in[1], r) + op->as.attention.k_column + kv_head * n;
         const mote_real *v = mote_value(x, op->in[2], r) + op->as.attention.v_column + kv_head * n;
         mote_real *panel = keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL + position % MOTE_PANEL;
@@ -58,11 +61,23 @@ static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s,
     }
 }
 
+/* Rows of n values to rows of whole panels. */
+static void copy_rows(const mote_real *from, size_t from_row, int rows, int n, mote_real *to) {
+    size_t width = (size_t)mote_attention_value_width(n);
+    for (int r = 0; r < rows; r++) memcpy(to + (size_t)r * width, from + (size_t)r * from_row, (size_t)n * sizeof *to);
+}
+
 /* First key that the query at `position` sees. */
 static inline int first_key(const mote_op *op, int position) {
     int window = op->as.attention.window;
     return window > 0 && position >= window ? position - window + 1 : 0;
 }
+
+/* Keys in panels [position / 16][head_dim][16] and values [position][value width] of one sequence and kv head. */
+typedef struct {
+    mote_real *keys, *values;
+    int first; /* position of batch row r: first + r */
+} memory;
 
 /* Scores of a tile of queries against keys [k0, k1), k0 a multiple of MOTE_PANEL, into scores [rows, width]. */
 static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows, const mote_real *keys, int k0, int k1,
@@ -84,6 +99,19 @@ static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows
     x->kernels->gemm[MOTE_TYPE_F32](&g);
 }
 
+static inline int whole_panels(int n) { return (n + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL; }
+
+/* Scores of `rows` queries from `position` on, `step` positions further each row, against keys from k0 on. */
+static mote_softmax softmax_of(const mote_op *op, mote_real *scores, int width, int rows, int position, int k0,
+                               int step) {
+    int window = op->as.attention.window;
+    return (mote_softmax){
+        .scores = scores, .scores_row = (size_t)width, .rows = rows, .width = width, .step = step,
+        .low = window > 0 ? position - window + 1 - k0 : -rows, .high = position + 1 - k0,
+        .scale = op->as.attention.scale, .log_sum_row = (size_t)op->as.attention.heads,
+    };
+}
+
 /* A tile of queries of one head, or one query of several heads that share their keys: rows of one product either way.
  */
 typedef struct {
@@ -91,25 +119,18 @@ typedef struct {
     int head, n_heads;   /* n_heads > 1 only for one query */
 } queries;
 
-static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s, queries t, mote_real *scores) {
-    int n = op->as.attention.head_dim, kv_head = t.head / (op->as.attention.heads / op->as.attention.kv_heads);
-    int first = (x->private_state ? 0 : s->position) - s->begin; /* position of batch row r: first + r */
-    int k1 = first + t.end, k0 = first_key(op, first + t.begin) / MOTE_PANEL * MOTE_PANEL;
-    int width = (k1 - k0 + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL; /* scores of whole panels: no narrow products */
+static void attend(const mote_exec *x, const mote_op *op, const memory *m, queries t, mote_real *scores) {
+    int n = op->as.attention.head_dim, position = m->first + t.begin;
+    int k1 = m->first + t.end, k0 = first_key(op, position) / MOTE_PANEL * MOTE_PANEL;
+    int width = whole_panels(k1 - k0); /* scores of whole panels: no narrow products */
     int rows = (t.end - t.begin) * t.n_heads, value_width = mote_attention_value_width(n);
     size_t q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])),
            y_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->out[0]));
-    score(x, mote_value(x, op->in[0], t.begin) + op->as.attention.q_column + t.head * n, q_row, rows,
-          state_keys(x, op, s->slot, kv_head), k0, k0 + width, n, scores, width);
-    for (int r = 0; r < rows; r++) {
-        int row = t.n_heads > 1 ? t.begin : t.begin + r, head = t.n_heads > 1 ? t.head + r : t.head;
-        mote_real *p = scores + (size_t)r * (size_t)width;
-        int low = first_key(op, first + row) - k0, high = first + row + 1 - k0;
-        if (low) memset(p, 0, (size_t)low * sizeof *p);
-        x->kernels->softmax(p + low, high - low, op->as.attention.scale,
-                            x->training ? mote_value(x, op->out[1], row) + head : NULL);
-        if (high < k1 - k0) memset(p + high, 0, (size_t)(k1 - k0 - high) * sizeof *p);
-    }
+    score(x, mote_value(x, op->in[0], t.begin) + op->as.attention.q_column + t.head * n, q_row, rows, m->keys, k0,
+          k0 + width, n, scores, width);
+    mote_softmax s = softmax_of(op, scores, width, rows, position, k0, t.n_heads == 1);
+    if (x->training) s.log_sum = mote_value(x, op->out[1], t.begin) + t.head;
+    x->kernels->softmax(&s);
     mote_gemm g = {
         .rows = rows,
         .columns = n,
@@ -117,7 +138,7 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
         .a = scores,
         .a_row = (size_t)width,
         .a_depth = 1,
-        .b = state_values(x, op, s->slot, kv_head) + (size_t)k0 * (size_t)value_width,
+        .b = m->values + (size_t)k0 * (size_t)value_width,
         .b_panel = MOTE_PANEL,
         .b_depth = (size_t)value_width,
         .b_padded = true,
@@ -125,6 +146,10 @@ static void attend(const mote_exec *x, const mote_op *op, const mote_sequence *s
         .c_row = y_row,
     };
     x->kernels->gemm[MOTE_TYPE_F32](&g);
+}
+
+static memory state_of(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
+    return (memory){state_keys(x, op, s->slot, kv_head), state_values(x, op, s->slot, kv_head), s->position - s->begin};
 }
 
 static int tiles_of(const mote_sequence *s) { return (s->end - s->begin + QUERIES - 1) / QUERIES; }
@@ -140,24 +165,50 @@ static void forward_few(const mote_exec *x, const mote_op *op, mote_worker *w) {
         const mote_sequence *s = &x->sequence[i];
         for (int kv_head = first; kv_head < end; kv_head++) {
             store(x, op, s, kv_head);
+            memory m = state_of(x, op, s, kv_head);
             if (s->end - s->begin == 1) {
                 for (int h = 0; h < group; h += most) {
                     queries t = {s->begin, s->end, kv_head * group + h, group - h < most ? group - h : most};
-                    attend(x, op, s, t, mote_take_scratch(x, w));
+                    attend(x, op, &m, t, mote_take_scratch(x, w));
                 }
                 continue;
             }
             for (int h = kv_head * group; h < (kv_head + 1) * group; h++)
                 for (int begin = s->begin; begin < s->end; begin += QUERIES)
-                    attend(x, op, s, (queries){begin, begin + QUERIES < s->end ? begin + QUERIES : s->end, h, 1},
+                    attend(x, op, &m, (queries){begin, begin + QUERIES < s->end ? begin + QUERIES : s->end, h, 1},
                            mote_take_scratch(x, w));
         }
     }
     mote_phase_end(x, w);
 }
 
+/* Training and evaluation, where sequences begin at their first token and their keys serve this op alone: each kv head
+ * of a sequence by itself, all of its heads and tiles. */
+static void forward_whole(const mote_exec *x, const mote_op *op, mote_worker *w) {
+    int n = op->as.attention.head_dim, kv_heads = op->as.attention.kv_heads, group = op->as.attention.heads / kv_heads;
+    mote_real *scratch = mote_take_scratch(x, w);
+    for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;) {
+        const mote_sequence *s = &x->sequence[part / kv_heads];
+        int kv_head = part % kv_heads, length = s->end - s->begin;
+        memory m = {.keys = scratch, .values = scratch + mote_packed_values(length, n), .first = -s->begin};
+        mote_real *scores = m.values + (size_t)length * (size_t)mote_attention_value_width(n);
+        x->kernels->pack[MOTE_TYPE_F32](mote_value(x, op->in[1], s->begin) + op->as.attention.k_column + kv_head * n,
+                                        (size_t)mote_cols(x, op->in[1]), length, n, m.keys);
+        copy_rows(mote_value(x, op->in[2], s->begin) + op->as.attention.v_column + kv_head * n,
+                  (size_t)mote_cols(x, op->in[2]), length, n, m.values);
+        for (int head = kv_head * group; head < (kv_head + 1) * group; head++)
+            for (int begin = s->begin; begin < s->end; begin += TILE)
+                attend(x, op, &m, (queries){begin, begin + TILE < s->end ? begin + TILE : s->end, head, 1}, scores);
+    }
+    mote_phase_end(x, w);
+}
+
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w) {
     (void)slice;
+    if (x->private_state) {
+        forward_whole(x, op, w);
+        return;
+    }
     if (w->few && x->shares[op - x->program->ops].units) {
         forward_few(x, op, w);
         return;
@@ -174,12 +225,13 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
         const mote_sequence *s = &x->sequence[i];
         int begin = s->begin + (tile - before) * QUERIES, end = begin + QUERIES < s->end ? begin + QUERIES : s->end;
         queries t = {begin, end, part % heads, 1};
+        memory m = state_of(x, op, s, t.head / (heads / kv_heads));
         if (end - begin == 1) { /* decoding: the heads of one group read its keys and values once */
             int group = heads / kv_heads < QUERIES ? heads / kv_heads : QUERIES, within = t.head % (heads / kv_heads);
             if (within % group) continue;
             t.n_heads = heads / kv_heads - within < group ? heads / kv_heads - within : group;
         }
-        attend(x, op, s, t, mote_take_scratch(x, w));
+        attend(x, op, &m, t, mote_take_scratch(x, w));
     }
     mote_phase_end(x, w);
 }
@@ -188,15 +240,15 @@ typedef struct {
     const mote_exec *x;
     const mote_op *op;
     const mote_sequence *s;
-    int kv_head, n;
-    mote_real *keys, *values;   /* packed panels: [position / 16][head_dim][16] */
-    mote_real *p, *ds;          /* [QUERIES, width] */
-    mote_real *dk, *dv;         /* into the gradients of the activations */
-    size_t k_row, v_row;        /* their row lengths */
-    const mote_real *k_plain;
+    int n;
+    mote_real *keys, *values;  /* panels: [position / 16][head_dim][16] */
+    mote_real *key_rows;       /* [position][value width] */
+    mote_real *p, *ds;         /* [BLOCK, width] */
+    mote_real *dk, *dv;        /* into the gradients of the activations */
+    size_t k_row, v_row;       /* their row lengths */
 } backward_part;
 
-/* out[rows, n] (+)= a^T b over `depth` rows, or a b. */
+/* c[rows, columns] (+)= a b, a with any strides. */
 static void product(const mote_exec *x, int rows, int columns, int depth, const mote_real *a, size_t a_row,
                     size_t a_depth, const mote_real *b, size_t b_row, mote_real *c, size_t c_row, bool add) {
     mote_gemm g = {
@@ -206,74 +258,91 @@ static void product(const mote_exec *x, int rows, int columns, int depth, const 
     x->kernels->gemm[MOTE_TYPE_F32](&g);
 }
 
-/* One tile of queries of one head: dq of the tile, and its share of dk and dv. */
-static void backward_tile(const backward_part *b, int head, int begin, int end) {
+/* Probabilities and gradients of the scores of queries [from, to) of a block that begins at `begin` and looks at keys
+ * from k0 on, and dq. */
+static void backward_tile(const backward_part *b, int head, int begin, int from, int to, int k0, int width) {
     const mote_exec *x = b->x;
     const mote_op *op = b->op;
-    int n = b->n, rows = end - begin, offset = b->s->begin; /* keys count from the sequence's first row */
-    int k0 = first_key(op, begin - offset) / MOTE_PANEL * MOTE_PANEL, k1 = end - offset, width = k1 - k0;
-    size_t q_row = (size_t)mote_cols(x, op->in[0]), y_row = (size_t)mote_cols(x, op->out[0]);
-    const mote_real *q = mote_value(x, op->in[0], begin) + op->as.attention.q_column + head * n;
-    mote_real *dq = mote_gradient(x, op->in[0], begin) + op->as.attention.q_column + head * n;
-    const mote_real *y = mote_value(x, op->out[0], begin) + head * n,
-                    *dy = mote_gradient(x, op->out[0], begin) + head * n;
-    score(x, q, q_row, rows, b->keys, k0, k1, n, b->p, width);
-    score(x, dy, y_row, rows, b->values, k0, k1, n, b->ds, width);
-    for (int r = 0; r < rows; r++) {
-        mote_real *p = b->p + (size_t)r * (size_t)width, *ds = b->ds + (size_t)r * (size_t)width;
-        int position = begin + r - offset, low = first_key(op, position) - k0, high = position + 1 - k0;
-        size_t before = (size_t)low * sizeof *p, after = (size_t)(width - high) * sizeof *p;
-        mote_real delta = (mote_real)x->kernels->dot(dy + (size_t)r * y_row, y + (size_t)r * y_row, (size_t)n);
-        x->kernels->softmax_again(p + low, high - low, op->as.attention.scale,
-                                  mote_value(x, op->out[1], begin + r)[head]);
-        x->kernels->softmax_backward(p + low, ds + low, high - low, op->as.attention.scale, delta);
-        memset(p, 0, before);
-        memset(ds, 0, before);
-        memset(p + high, 0, after);
-        memset(ds + high, 0, after);
-    }
-    product(x, width, n, rows, b->p, 1, (size_t)width, dy, y_row, b->dv + (size_t)k0 * b->v_row, b->v_row, true);
-    product(x, rows, n, width, b->ds, (size_t)width, 1, b->k_plain + (size_t)k0 * b->k_row, b->k_row, dq, q_row, false);
-    product(x, width, n, rows, b->ds, 1, (size_t)width, q, q_row, b->dk + (size_t)k0 * b->k_row, b->k_row, true);
+    int n = b->n, rows = to - from, position = from - b->s->begin, end = to - b->s->begin;
+    int j0 = first_key(op, position) / MOTE_PANEL * MOTE_PANEL, j1 = whole_panels(end);
+    size_t q_row = (size_t)mote_cols(x, op->in[0]), y_row = (size_t)mote_cols(x, op->out[0]),
+           at = (size_t)(from - begin) * (size_t)width, value_width = (size_t)mote_attention_value_width(n);
+    const mote_real *dy = mote_gradient(x, op->out[0], from) + head * n;
+    score(x, mote_value(x, op->in[0], from) + op->as.attention.q_column + head * n, q_row, rows, b->keys, j0, j1, n,
+          b->p + at + (j0 - k0), width);
+    score(x, dy, y_row, rows, b->values, j0, j1, n, b->ds + at + (j0 - k0), width);
+    mote_softmax_backward s = {
+        .of = softmax_of(op, b->p + at, width, rows, position, k0, 1), .dp = b->ds + at,
+        .y = mote_value(x, op->out[0], from) + head * n, .dy = dy, .y_row = y_row, .columns = n,
+    };
+    s.of.width = j1 - k0;
+    s.of.log_sum = mote_value(x, op->out[1], from) + head;
+    x->kernels->softmax_backward(&s);
+    product(x, rows, n, end - j0, b->ds + at + (j0 - k0), (size_t)width, 1, b->key_rows + (size_t)j0 * value_width,
+            value_width, mote_gradient(x, op->in[0], from) + op->as.attention.q_column + head * n, q_row, false);
 }
 
-/* One (sequence, kv head): all its heads and tiles in order, so that dk and dv sum in one order. */
-static void backward_one(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head,
-                         mote_real *scratch) {
-    int n = op->as.attention.head_dim, length = s->end - s->begin,
-        group = op->as.attention.heads / op->as.attention.kv_heads;
+/* A block of queries of one head: dq, and its share of dk and dv. Keys before the block are summed over all of its
+ * queries, those inside by tiles, from the tile's own queries on. `adds`: another head has written dk and dv. */
+static void backward_block(const backward_part *b, int head, int begin, int end, bool adds) {
+    const mote_exec *x = b->x;
+    const mote_op *op = b->op;
+    int n = b->n, offset = b->s->begin, k0 = first_key(op, begin - offset) / MOTE_PANEL * MOTE_PANEL;
+    int width = whole_panels(end - offset - k0), past = begin - offset - k0;
+    size_t w = (size_t)width, q_row = (size_t)mote_cols(x, op->in[0]), y_row = (size_t)mote_cols(x, op->out[0]);
+    for (int from = begin; from < end; from += TILE)
+        backward_tile(b, head, begin, from, from + TILE < end ? from + TILE : end, k0, width);
+    const mote_real *q = mote_value(x, op->in[0], begin) + op->as.attention.q_column + head * n,
+                    *dy = mote_gradient(x, op->out[0], begin) + head * n;
+    mote_real *dv = b->dv + (size_t)k0 * b->v_row, *dk = b->dk + (size_t)k0 * b->k_row;
+    if (past > 0) {
+        product(x, past, n, end - begin, b->p, 1, w, dy, y_row, dv, b->v_row, true);
+        product(x, past, n, end - begin, b->ds, 1, w, q, q_row, dk, b->k_row, true);
+    }
+    for (int t = 0; t < end - begin; t += TILE) {
+        int keys = end - begin - t < TILE ? end - begin - t : TILE, depth = end - begin - t;
+        size_t at = (size_t)t * w + (size_t)(past + t), key = (size_t)(past + t);
+        product(x, keys, n, depth, b->p + at, 1, w, dy + (size_t)t * y_row, y_row, dv + key * b->v_row, b->v_row, adds);
+        product(x, keys, n, depth, b->ds + at, 1, w, q + (size_t)t * q_row, q_row, dk + key * b->k_row, b->k_row, adds);
+    }
+}
+
+/* One (sequence, kv head): all its heads and blocks in order, so that dk and dv sum in one order. */
+static void backward_one(const mote_exec *x, const mote_op *op, int part, mote_real *scratch) {
+    int n = op->as.attention.head_dim, kv_heads = op->as.attention.kv_heads, group = op->as.attention.heads / kv_heads;
+    const mote_sequence *s = &x->sequence[part / kv_heads];
+    int kv_head = part % kv_heads, length = s->end - s->begin;
     int k_column = op->as.attention.k_column + kv_head * n, v_column = op->as.attention.v_column + kv_head * n;
-    size_t packed = mote_packed_values(length, n);
+    size_t packed = mote_packed_values(length, n), rows = (size_t)length * (size_t)mote_attention_value_width(n);
     backward_part b = {
-        .x = x, .op = op, .s = s, .kv_head = kv_head, .n = n,
-        .keys = scratch, .values = scratch + packed, .p = scratch + 2 * packed,
-        .ds = scratch + 2 * packed + (size_t)QUERIES * (size_t)length,
+        .x = x, .op = op, .s = s, .n = n, .keys = scratch, .values = scratch + packed, .key_rows = scratch + 2 * packed,
+        .p = scratch + 2 * packed + rows,
+        .ds = scratch + 2 * packed + rows + (size_t)BLOCK * (size_t)whole_panels(length),
         .dk = mote_gradient(x, op->in[1], s->begin) + k_column, .dv = mote_gradient(x, op->in[2], s->begin) + v_column,
         .k_row = (size_t)mote_cols(x, op->in[1]), .v_row = (size_t)mote_cols(x, op->in[2]),
-        .k_plain = mote_value(x, op->in[1], s->begin) + k_column,
     };
-    x->kernels->pack[MOTE_TYPE_F32](b.k_plain, b.k_row, length, n, b.keys);
+    const mote_real *k = mote_value(x, op->in[1], s->begin) + k_column;
+    x->kernels->pack[MOTE_TYPE_F32](k, b.k_row, length, n, b.keys);
+    copy_rows(k, b.k_row, length, n, b.key_rows);
     x->kernels->pack[MOTE_TYPE_F32](mote_value(x, op->in[2], s->begin) + v_column, b.v_row, length, n, b.values);
-    for (int r = 0; r < length; r++) {
-        memset(b.dk + (size_t)r * b.k_row, 0, (size_t)n * sizeof *b.dk);
-        memset(b.dv + (size_t)r * b.v_row, 0, (size_t)n * sizeof *b.dv);
-    }
     for (int head = kv_head * group; head < (kv_head + 1) * group; head++)
-        for (int begin = s->begin; begin < s->end; begin += QUERIES)
-            backward_tile(&b, head, begin, begin + QUERIES < s->end ? begin + QUERIES : s->end);
+        for (int begin = s->begin; begin < s->end; begin += BLOCK)
+            backward_block(&b, head, begin, begin + BLOCK < s->end ? begin + BLOCK : s->end, head > kv_head * group);
 }
 
 static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *slice, mote_worker *w) {
     (void)adds, (void)slice;
     int kv_heads = op->as.attention.kv_heads;
     for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;)
-        backward_one(x, op, &x->sequence[part / kv_heads], part % kv_heads, mote_take_scratch(x, w));
+        backward_one(x, op, part, mote_take_scratch(x, w));
     mote_phase_end(x, w);
 }
 
 static size_t scratch(const mote_exec *x, const mote_op *op) {
-    size_t context = (size_t)x->state_context, scores = (size_t)QUERIES * context;
-    return x->training ? 2 * scores + 2 * context * (size_t)op->as.attention.head_dim : scores;
+    size_t context = (size_t)x->state_context, n = (size_t)op->as.attention.head_dim,
+           width = (size_t)mote_attention_value_width(op->as.attention.head_dim);
+    if (x->training) return context * (2 * n + width + 2 * BLOCK);
+    return context * (x->private_state ? n + width + TILE : QUERIES);
 }
 
 static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
@@ -285,7 +354,7 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
 
 static void example(mote_builder *b, int example) {
     static const struct { int32_t heads, kv_heads, head_dim, window; } shape[] = {
-        {2, 2, 5, 0}, {4, 2, 16, 0}, {3, 1, 7, 4}, {2, 2, 6, 0}};
+        {2, 2, 5, 0}, {4, 2, 16, 0}, {3, 1, 7, 4}, {2, 2, 6, 0}, {3, 1, 7, 4}, {2, 1, 3, 40}};
     int heads = shape[example].heads, kv_heads = shape[example].kv_heads, n = shape[example].head_dim;
     bool fused = example == 3; /* q, k, v in one activation, as GPT-2 has them */
     b->program->context = 64;
@@ -317,5 +386,5 @@ static void example(mote_builder *b, int example) {
 
 const mote_op_info mote_op_attention = {
     .name = "attention", .backward_in = 1 | 2 | 4, .backward_out = 1 | 2, .check = check, .forward = forward,
-    .backward = backward, .cost = cost, .scratch = scratch, .n_examples = 4, .example = example,
+    .backward = backward, .cost = cost, .scratch = scratch, .n_examples = 6, .example = example,
 };

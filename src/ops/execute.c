@@ -230,24 +230,14 @@ static void lay_tables(mote_exec *x, layout *l, const mote_exec_options *options
     l->bytes.tables = l->at - begin;
 }
 
+/* Keys and values of sessions; training and evaluation keep theirs in attention's scratch. */
 static void lay_states(mote_exec *x, layout *l, const mote_exec_options *options) {
-    size_t begin = l->at, rows = (size_t)options->slots * (size_t)x->state_context, widest[2] = {0, 0};
-    for (int i = 0; i < x->program->n_ops; i++) {
-        const mote_op *op = &x->program->ops[i];
-        for (int j = 0; op->kind == MOTE_OP_ATTENTION && j < 2; j++) {
-            size_t cols = (size_t)x->program->tensors[op->in[3 + j]].cols;
-            if (cols > widest[j]) widest[j] = cols;
-        }
-    }
-    mote_real *shared[2] = {NULL, NULL};
-    for (int j = 0; j < 2 && x->private_state; j++) shared[j] = take(l, rows * widest[j] * sizeof(mote_real));
-    for (int i = 0; i < x->program->n_ops; i++) {
-        const mote_op *op = &x->program->ops[i];
-        for (int j = 0; op->kind == MOTE_OP_ATTENTION && j < 2; j++) {
-            size_t bytes = rows * (size_t)x->program->tensors[op->in[3 + j]].cols * sizeof(mote_real);
-            mote_real *state = x->private_state ? shared[j] : take(l, bytes);
-            if (l->base) x->value[op->in[3 + j]] = state;
-        }
+    size_t begin = l->at, rows = (size_t)options->slots * (size_t)x->state_context;
+    for (int i = 0; i < x->program->n_tensors && !x->private_state; i++) {
+        const mote_tensor *t = &x->program->tensors[i];
+        if (t->role != MOTE_ROLE_STATE) continue;
+        mote_real *state = take(l, rows * (size_t)t->cols * sizeof *state);
+        if (l->base) x->value[i] = state;
     }
     l->bytes.states = l->at - begin;
 }

@@ -58,7 +58,7 @@ typedef struct mote_exec {
     const mote_sequence *sequence;
     int n_sequences;
     int state_context; /* positions a slot of the state holds, a multiple of MOTE_PANEL */
-    bool private_state; /* training: the state only serves one op at a time */
+    bool private_state; /* training, evaluation: sequences are whole, and keys and values serve one op: no state */
 
     /* inference: rows whose logits are wanted */
     const int32_t *wanted;
