@@ -12,6 +12,8 @@ enum {
     BLOCK_FLOATS = 192 * 32,  /* of B in a block: 24 KiB, three quarters of a 32 KiB L1 */
     BLOCK_DEPTH = BLOCK_FLOATS / (TILE_PANELS * MOTE_PANEL),
     ROW_BLOCK = 240,          /* rows of A in a block: with BLOCK_DEPTH at most 360 KiB, in L2 */
+    COPIED_DEPTH = 128,       /* of a block with a copy of A: L1 holds a strip of B and a tile of A */
+    FAR_ROWS = 512,           /* a transposed A whose rows are as long as this is copied */
     COPY_AHEAD = 16,
     COPY_ROWS = 32,           /* from here on a row-major B is copied to the block buffer */
 };
@@ -113,7 +115,11 @@ typedef struct {
     int row, rows, depth_from, depth;
     const float *start; /* of row 0, column 0; NULL: zero */
     size_t start_row;
+    const float *a; /* a copy of A for this block (copy_transposed); NULL: none */
 } block;
+
+/* Length of a row of a copied A: an odd number of lines, so that its rows fall on all sets of a cache. */
+static size_t copied_row(int rows) { return (size_t)((rows + MOTE_PANEL - 1) / MOTE_PANEL | 1) * MOTE_PANEL; }
 
 /* The first `columns` of some panels, `depth` deep, as floats: [depth][panels * 16], padded with zeros. */
 static void copy_block(mote_type type, const void *b, size_t b_panel, size_t b_depth, int depth, int panels,
@@ -167,9 +173,9 @@ static void run_rows(const block *at, tile *t, mote_type type, int column, int p
     for (int i = 0, done = 0; i < n_tiles; i++) {
         int next = (int)((int64_t)at->rows * (i + 1) / n_tiles), rows = next - done;
         size_t row = (size_t)(at->row + done);
-        t->a = g->a + row * g->a_row + (size_t)at->depth_from * g->a_depth;
-        t->a_row = g->a_row;
-        t->a_depth = g->a_depth;
+        t->a = at->a ? at->a + done : g->a + row * g->a_row + (size_t)at->depth_from * g->a_depth;
+        t->a_row = at->a ? 1 : g->a_row;
+        t->a_depth = at->a ? copied_row(at->rows) : g->a_depth;
         t->c = g->c + row * g->c_row + (size_t)column;
         t->c_row = g->c_row;
         t->start = at->start ? at->start + row * at->start_row + (size_t)column : NULL;
@@ -226,6 +232,20 @@ static void run_block(const block *at) {
     if (panels * MOTE_PANEL < at->g->columns) run_strip(at, panels * MOTE_PANEL, 1);
 }
 
+/* A block of a transposed A as [depth][copied_row]: its own rows may lie so far apart that they fall on few sets of a
+ * cache, and every strip of columns reads them again. */
+static void copy_transposed(const block *at, float *out) {
+    const mote_gemm *g = at->g;
+    const size_t width = copied_row(at->rows);
+    for (int k = 0; k < at->depth; k++, out += width) {
+        const float *a = g->a + (size_t)(at->depth_from + k) * g->a_depth + (size_t)at->row;
+        for (int r = 0; r < at->rows; r += VECTOR) {
+            if (k + COPY_AHEAD < at->depth) __builtin_prefetch(a + (size_t)r + COPY_AHEAD * g->a_depth);
+            v_store(out + r, v_load(a + r, at->rows - r < VECTOR ? at->rows - r : VECTOR), VECTOR);
+        }
+    }
+}
+
 static int blocks_of(int n, int most) { return n <= most ? 1 : (n + most - 1) / most; }
 
 /* A few rows against whole panels in memory, which is what decoding does all the time: one pass over B, no blocks. */
@@ -249,6 +269,34 @@ static void gemm_few(const mote_gemm *g, mote_type type) {
     }
 }
 
+/* All blocks of a product, in ascending depth; `all` has its start. a_copy: for a transposed A, or NULL. */
+static void run_blocks(const block *all, float *a_copy) {
+    const mote_gemm *g = all->g;
+    block at = *all;
+    /* One tile of rows reads B once: blocks of its depth would gain nothing. */
+    int row_blocks = blocks_of(g->rows, ROW_BLOCK),
+        depth_blocks = g->rows <= FEW_ROWS ? 1 : blocks_of(g->depth, a_copy ? COPIED_DEPTH : BLOCK_DEPTH);
+    for (int i = 0; i < row_blocks; i++) {
+        at.row = (int)((int64_t)g->rows * i / row_blocks);
+        at.rows = (int)((int64_t)g->rows * (i + 1) / row_blocks) - at.row;
+        for (int j = 0; j < depth_blocks; j++) {
+            at.depth_from = (int)((int64_t)g->depth * j / depth_blocks);
+            at.depth = (int)((int64_t)g->depth * (j + 1) / depth_blocks) - at.depth_from;
+            at.start = j ? g->c : all->start;
+            at.start_row = j ? g->c_row : all->start_row;
+            if (a_copy) copy_transposed(&at, a_copy);
+            at.a = a_copy;
+            run_block(&at);
+        }
+    }
+}
+
+/* Apart, so that only a product that needs the copy has it on its stack. */
+static __attribute__((noinline)) void run_copied(const block *all) {
+    float a_copy[(ROW_BLOCK + 2 * MOTE_PANEL) * COPIED_DEPTH] __attribute__((aligned(64)));
+    run_blocks(all, a_copy);
+}
+
 static void gemm(const mote_gemm *g, mote_type type) {
     if (g->rows <= 0 || g->columns <= 0) return;
     if (g->rows <= FEW_ROWS && !(g->start && g->bias) && (g->b_padded || g->columns % MOTE_PANEL == 0)) {
@@ -268,22 +316,9 @@ static void gemm(const mote_gemm *g, mote_type type) {
         at.start = g->c;
         at.start_row = g->c_row;
     }
-    const float *start = at.start;
-    const size_t start_row = at.start_row;
-    /* One tile of rows reads B once: blocks of its depth would gain nothing. */
-    int row_blocks = blocks_of(g->rows, ROW_BLOCK),
-        depth_blocks = g->rows <= FEW_ROWS ? 1 : blocks_of(g->depth, BLOCK_DEPTH);
-    for (int i = 0; i < row_blocks; i++) {
-        at.row = (int)((int64_t)g->rows * i / row_blocks);
-        at.rows = (int)((int64_t)g->rows * (i + 1) / row_blocks) - at.row;
-        for (int j = 0; j < depth_blocks; j++) {
-            at.depth_from = (int)((int64_t)g->depth * j / depth_blocks);
-            at.depth = (int)((int64_t)g->depth * (j + 1) / depth_blocks) - at.depth_from;
-            at.start = j ? g->c : start;
-            at.start_row = j ? g->c_row : start_row;
-            run_block(&at);
-        }
-    }
+    /* Worth it where several strips read A. With shorter rows the copy costs more than it saves. */
+    if (g->a_row == 1 && g->a_depth >= FAR_ROWS && g->rows >= 2 * TILE_ROWS && g->columns >= 64) run_copied(&at);
+    else run_blocks(&at, NULL);
 }
 
 static void gemm_f32(const mote_gemm *g) { gemm(g, MOTE_TYPE_F32); }

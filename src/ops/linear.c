@@ -5,8 +5,11 @@
 #include "ops/ops.h"
 
 /* Rows of a weight gradient in one part. A part copies all of x strip by strip, so tall parts cost less; low ones keep
- * the threads evenly busy. Multiples of the 12-row micro-kernel. */
-static int rows_of_part(int rows) { return rows >= 1024 ? 192 : rows >= 192 ? 96 : 48; }
+ * the threads evenly busy, of which one alone has no need. Multiples of the 12-row micro-kernel. */
+static int rows_of_part(const mote_exec *x, int rows) {
+    if (mote_pool_threads(x->pool) == 1) return 240;
+    return rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
+}
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
     bool ok = mote_is_activation(p, op->in[0]) && op->out[0] >= 0;
@@ -67,14 +70,14 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
 }
 
 static int weight_parts(const mote_exec *x, const mote_op *op) {
-    int rows = mote_tensor_of(x->program, op->in[1])->rows, part = rows_of_part(rows);
+    int rows = mote_tensor_of(x->program, op->in[1])->rows, part = rows_of_part(x, rows);
     return (rows + part - 1) / part;
 }
 
 static void backward_weights(const mote_exec *x, const mote_op *op, int part, mote_worker *w) {
     (void)w;
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
-    int most = rows_of_part(weight->rows), begin = part * most;
+    int most = rows_of_part(x, weight->rows), begin = part * most;
     int rows = weight->rows - begin < most ? weight->rows - begin : most;
     mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * (size_t)weight->cols;
     mote_gemm g = {
