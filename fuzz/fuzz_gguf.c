@@ -65,7 +65,7 @@ static void check_model(mote_gguf *file, const uint8_t *data, size_t size) {
     for (int id = 0; id < model->program->n_tensors; id++) {
         const mote_tensor *tensor = &model->program->tensors[id];
         if (tensor->role != MOTE_ROLE_WEIGHT) continue;
-        if (model->unpacked && tensor->type == MOTE_TYPE_F32 && !inside(file, model->weight[id], 1)) {
+        if (model->copies && tensor->type == MOTE_TYPE_F32 && !inside(file, model->weight[id], 1)) {
             const float *values = model->weight[id]; /* made from blocks: touched to its end, and never NaN */
             for (size_t i = 0; i < (size_t)tensor->rows * (size_t)tensor->cols; i++) require(!isnan(values[i]));
         } else
