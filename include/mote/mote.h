@@ -329,7 +329,8 @@ MOTE_API int32_t mote_sampler_next(mote_sampler *sampler, const float *logits);
 /* Generates up to n_tokens after the prompt. `on_text` receives whole UTF-8 characters as they come (bytes that can
  * never become one are passed on as they are) and stops the run by returning false. Stops at the end token, at the
  * control token <|im_end|> and at any stop text, which is not passed on. A sequence that reaches its context keeps
- * going with a re-read second half. */
+ * going with a re-read second half. mote_generate puts the begin token before the prompt where the tokenizer adds one;
+ * that token, made up, ends a text too. */
 typedef struct {
     size_t struct_bytes;
     int n_tokens;
@@ -361,7 +362,7 @@ typedef struct {
     double seconds;
 } mote_evaluation;
 /* Loss over one split of the dataset in windows of the context. max_tokens bounds the work (0: all, else evenly
- * spread). */
+ * spread). Where the tokenizer adds a begin token it stands before each window, in its first position. */
 MOTE_API mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, mote_split split,
                                    uint64_t max_tokens, int threads, mote_evaluation *result, mote_error *error);
 

@@ -22,6 +22,8 @@ typedef struct {
     uint64_t n_tokens;                      /* of the split */
     uint64_t n_windows, n_chosen, most_last; /* of the split; evaluated; targets of a window at most */
     int context, slots;
+    int window_tokens; /* of the text: all of the context but for the begin token */
+    int32_t begin; /* stands before each window, as before a text; -1: none */
     uint64_t next; /* window to be read */
     /* the batch */
     int32_t *token, *position, *target; /* [rows] */
@@ -38,12 +40,12 @@ static uint64_t window_begin(const evaluation *e, uint64_t i) {
     uint64_t window = i;
     if (e->n_chosen < e->n_windows)
         window = (uint64_t)(((unsigned __int128)(2 * i + 1) * e->n_windows) / (2 * (unsigned __int128)e->n_chosen));
-    return window * (uint64_t)e->context;
+    return window * (uint64_t)e->window_tokens;
 }
 
 static int window_length(const evaluation *e, uint64_t begin) {
     uint64_t length = e->n_tokens - 1 - begin;
-    if (length > (uint64_t)e->context) length = (uint64_t)e->context;
+    if (length > (uint64_t)e->window_tokens) length = (uint64_t)e->window_tokens;
     return (int)(length < e->most_last ? length : e->most_last);
 }
 
@@ -55,14 +57,20 @@ static void fill_batch(evaluation *e) {
         uint64_t begin = window_begin(e, e->next);
         int row = x->n_rows, n = window_length(e, begin);
         mote_dataset_read(e->dataset, e->split, (size_t)begin, (size_t)n + 1, e->window, e->is_target);
+        if (e->begin >= 0) { /* a row of its own, whose next token is no target: the window before had it */
+            e->token[row] = e->begin;
+            e->position[row] = 0;
+            e->target[row] = -1;
+            row++;
+        }
         for (int i = 0; i < n; i++) {
             e->token[row + i] = e->window[i];
-            e->position[row + i] = i;
+            e->position[row + i] = i + (e->begin >= 0);
             e->target[row + i] = e->is_target[i + 1] ? e->window[i + 1] : -1;
         }
-        e->sequence[x->n_sequences] = (mote_sequence){.begin = row, .end = row + n, .slot = x->n_sequences};
+        e->sequence[x->n_sequences] = (mote_sequence){.begin = x->n_rows, .end = row + n, .slot = x->n_sequences};
         x->n_sequences++;
-        x->n_rows += n;
+        x->n_rows = row + n;
     }
 }
 
@@ -110,11 +118,13 @@ static mote_status prepare(evaluation *e, uint64_t max_tokens, mote_error *error
     if (e->context < 1 || e->context > most)
         return mote_fail(error, MOTE_USAGE, "evaluation in windows of %d tokens; here they can have 1 to %d",
                          e->context, most);
-    uint64_t context = (uint64_t)e->context;
-    e->n_windows = e->n_chosen = (e->n_tokens - 2) / context + 1;
-    e->most_last = context;
+    if (e->context == 1) e->begin = -1; /* there is no place for it */
+    e->window_tokens = e->begin >= 0 ? e->context - 1 : e->context;
+    uint64_t context = (uint64_t)e->context, window = (uint64_t)e->window_tokens;
+    e->n_windows = e->n_chosen = (e->n_tokens - 2) / window + 1;
+    e->most_last = window;
     if (max_tokens > 0 && max_tokens < e->n_tokens - 1) {
-        e->n_chosen = max_tokens / context;
+        e->n_chosen = max_tokens / window;
         if (e->n_chosen == 0) e->n_chosen = 1, e->most_last = max_tokens;
     }
     e->slots = e->exec->max_rows / e->context;
@@ -130,9 +140,9 @@ static mote_status prepare(evaluation *e, uint64_t max_tokens, mote_error *error
     return MOTE_OK;
 }
 
-mote_status mote_evaluate_exec(mote_exec *x, const mote_dataset *dataset, mote_split split, uint64_t max_tokens,
-                               int context, mote_evaluation *out, mote_error *error) {
-    evaluation e = {.exec = x, .dataset = dataset, .split = split, .context = context};
+static mote_status evaluate(mote_exec *x, const mote_dataset *dataset, mote_split split, uint64_t max_tokens,
+                            int context, int32_t begin, mote_evaluation *out, mote_error *error) {
+    evaluation e = {.exec = x, .dataset = dataset, .split = split, .context = context, .begin = begin};
     double start = mote_seconds();
     *out = (mote_evaluation){0};
     mote_status status = prepare(&e, max_tokens, error);
@@ -162,6 +172,11 @@ done:
     return status;
 }
 
+mote_status mote_evaluate_exec(mote_exec *x, const mote_dataset *dataset, mote_split split, uint64_t max_tokens,
+                               int context, mote_evaluation *out, mote_error *error) {
+    return evaluate(x, dataset, split, max_tokens, context, -1, out, error); /* windows as in training */
+}
+
 mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, mote_split split, uint64_t max_tokens,
                           int threads, mote_evaluation *result, mote_error *error) {
     if (!model || !dataset || !result)
@@ -187,7 +202,9 @@ mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, 
     if (status) goto done;
     status = mote_exec_create(model->program, model->weight, model->packed, pool, &how, &x, error);
     if (status) goto done;
-    status = mote_evaluate_exec(x, dataset, split, max_tokens, context, result, error);
+    const mote_tokenizer *tokenizer = model->tokenizer;
+    int32_t begin = tokenizer && mote_tokenizer_adds_begin(tokenizer) ? mote_tokenizer_begin(tokenizer) : -1;
+    status = evaluate(x, dataset, split, max_tokens, context, begin, result, error);
 done:
     mote_exec_destroy(x);
     mote_pool_destroy(pool);

@@ -19,6 +19,7 @@ typedef struct {
     int32_t *tokens, *position; /* [context]: what the sequence holds; 0, 1, 2, ... */
     uint8_t *none;              /* [batch_tokens] zeros: no logits wanted */
     int n_tokens, context;
+    bool at_start; /* of a text: nothing but its begin token stands before what comes */
     mote_buffer pending; /* text not passed on yet */
 } generation;
 
@@ -77,12 +78,28 @@ static bool pass_on(generation *g, size_t n) {
     return more;
 }
 
+/* Takes off a piece what only parts it from text before it: SentencePiece writes " Once" at the start of a text too. */
+static mote_status cut_start(generation *g, int32_t token, const char **piece, size_t *bytes, mote_error *error) {
+    char *whole;
+    size_t n;
+    g->at_start = false;
+    mote_status status = mote_tokenizer_decode(g->tokenizer, &token, 1, &whole, &n, error);
+    if (status) return status;
+    if (n < *bytes && !memcmp(*piece + (*bytes - n), whole, n)) *piece += *bytes - n, *bytes = n;
+    mote_free(whole);
+    return MOTE_OK;
+}
+
 /* Takes a token's text; *stopped_by is set when it ends the run. */
 static mote_status take_text(generation *g, int32_t token, const char **stopped_by, mote_error *error) {
     size_t bytes = 0;
     const char *piece = "";
     if (token < mote_tokenizer_vocab(g->tokenizer)) piece = mote_tokenizer_piece(g->tokenizer, token, &bytes);
     if (!bytes) return MOTE_OK;
+    if (g->at_start) {
+        mote_status status = cut_start(g, token, &piece, &bytes, error);
+        if (status) return status;
+    }
     mote_buffer_append(&g->pending, piece, bytes);
     if (g->pending.failed) return mote_fail_memory(error, "generated text", g->pending.size + bytes);
     size_t stop = find_stop(g);
@@ -137,9 +154,10 @@ static mote_status read_prompt(generation *g, const int32_t *tokens, size_t n, i
             return mote_fail(error, MOTE_USAGE, "token %d at place %zu of the prompt is outside the vocabulary of %d",
                              (int)tokens[i], i, vocab);
     if (n == 0) {
-        int32_t end = mote_tokenizer_end(g->tokenizer);
+        int32_t end = mote_tokenizer_begin(g->tokenizer);
+        if (end < 0) end = mote_tokenizer_end(g->tokenizer);
         if (end < 0) {
-            mote_fail(error, MOTE_USAGE, "the prompt is empty and the tokenizer has no end token to start from");
+            mote_fail(error, MOTE_USAGE, "the prompt is empty and the tokenizer has no token to start from");
             return mote_hint(error, MOTE_USAGE, "give a prompt of at least one character");
         }
         g->tokens[0] = end;
@@ -151,6 +169,8 @@ static mote_status read_prompt(generation *g, const int32_t *tokens, size_t n, i
         g->n_tokens = (int)(n - skip);
         for (size_t i = 0; i < n; i++) mote_sampler_accept(g->sampler, tokens[i]);
     }
+    int32_t begin = mote_tokenizer_adds_begin(g->tokenizer) ? mote_tokenizer_begin(g->tokenizer) : -1;
+    g->at_start = begin >= 0 && g->tokens[g->n_tokens - 1] == begin;
     *prompt_tokens = (int)n;
     return read_from(g, 0, error);
 }
@@ -184,9 +204,11 @@ static mote_status allocate(generation *g, mote_error *error) {
 
 static mote_status sample_tokens(generation *g, mote_generate_report *r, mote_error *error) {
     int32_t end = mote_tokenizer_end(g->tokenizer), turn_end = mote_tokenizer_control(g->tokenizer, MOTE_TURN_END);
+    /* Where texts are told apart by what begins them, the next one's beginning is the end of this one (llama2.c). */
+    int32_t next = mote_tokenizer_adds_begin(g->tokenizer) ? mote_tokenizer_begin(g->tokenizer) : -1;
     while (r->generated_tokens < g->options->n_tokens) {
         int32_t token = mote_sampler_next(g->sampler, mote_session_logits(g->session, 0));
-        if ((token == end || token == turn_end) && !g->options->ignore_end) {
+        if ((token == end || token == turn_end || token == next) && !g->options->ignore_end) {
             r->stopped_by = "end";
             break;
         }
@@ -206,6 +228,17 @@ static mote_status sample_tokens(generation *g, mote_generate_report *r, mote_er
     return MOTE_OK;
 }
 
+/* The begin token before the prompt's tokens. */
+static mote_status put_begin(const mote_tokenizer *tokenizer, int32_t **tokens, size_t *n, mote_error *error) {
+    int32_t *longer = mote_resize(*tokens, (*n + 1) * sizeof *longer);
+    if (!longer) return mote_fail_memory(error, "the prompt's tokens", (*n + 1) * sizeof *longer);
+    if (*n) memmove(longer + 1, longer, *n * sizeof *longer);
+    longer[0] = mote_tokenizer_begin(tokenizer);
+    *tokens = longer;
+    ++*n;
+    return MOTE_OK;
+}
+
 mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mote_tokenizer *tokenizer,
                           const char *prompt, size_t prompt_bytes, const mote_generate_options *options,
                           mote_generate_report *report, mote_error *error) {
@@ -217,6 +250,7 @@ mote_status mote_generate(mote_session *session, mote_sampler *sampler, const mo
         return mote_fail(error, MOTE_USAGE, "generation needs a session, a sampler, a tokenizer and a prompt");
     mote_status status =
         prompt_bytes > 0 ? mote_tokenizer_encode(tokenizer, prompt, prompt_bytes, &tokens, &n, error) : MOTE_OK;
+    if (!status && mote_tokenizer_adds_begin(tokenizer)) status = put_begin(tokenizer, &tokens, &n, error);
     double encoded = mote_seconds();
     if (!status) status = mote_generate_tokens(session, sampler, tokenizer, tokens, n, options, report, error);
     if (report) report->prompt_seconds += encoded - start;
