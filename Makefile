@@ -178,8 +178,8 @@ demo: all
 # distribution's PyTorch belongs to its own python3, which need not be the first in PATH.
 goldens:
 	@for python in python3 /usr/bin/python3; do if $$python -c 'import torch' 2>/dev/null; then \
-	    for script in make_goldens make_goldens_quant make_huggingface; do $$python tools/$$script.py || exit; done; \
-	    git status --short tests/data; exit; fi; done; \
+	    for script in make_goldens make_goldens_quant make_goldens_lora make_huggingface; do \
+	        $$python tools/$$script.py || exit; done; git status --short tests/data; exit; fi; done; \
 	    echo 'make goldens: needs python3 with PyTorch (pip install torch)' >&2; exit 1
 
 # ---- installing

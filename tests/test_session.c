@@ -214,46 +214,7 @@ static void a_failed_allocation_leaves_nothing(void) {
     CHECK(failures > 10, "%d allocations failed", failures);
 }
 
-/* ---- stories260K: a llama2.c file (version 0) */
-
-static mote_model *open_llama2c(const char *path) {
-    int32_t header[7];
-    FILE *file = fopen(path, "rb");
-    if (!file) return NULL;
-    mote_model *model = NULL;
-    mote_error error = {0};
-    mote_config c = mote_config_default(MOTE_FAMILY_LLAMA);
-    CHECK(fread(header, sizeof header, 1, file) == 1, "the header");
-    c.dim = header[0];
-    c.hidden = header[1];
-    c.layers = header[2];
-    c.heads = header[3];
-    c.kv_heads = header[4];
-    c.tied = header[5] > 0;
-    c.vocab = abs(header[5]);
-    c.context = header[6];
-    c.head_dim = c.dim / c.heads;
-    c.norm_epsilon = 1e-5f;
-    c.rope_base = 10000;
-    CHECK(mote_model_allocate(&c, true, &model, &error) == MOTE_OK, "%s", error.message);
-    static const char *const order[] = {"attn_norm", "attn_q",   "attn_k",   "attn_v", "attn_output",
-                                        "ffn_norm",  "ffn_gate", "ffn_down", "ffn_up"};
-    for (int i = -1; i <= 9 * c.layers && model; i++) {
-        char name[64];
-        if (i == -1) snprintf(name, sizeof name, "token_embd.weight");
-        else if (i == 9 * c.layers) snprintf(name, sizeof name, "output_norm.weight");
-        else snprintf(name, sizeof name, "blk.%d.%s.weight", i % c.layers, order[i / c.layers]);
-        mote_tensor_id id = mote_program_find(model->program, name);
-        CHECK(id != MOTE_NONE, "%s", name);
-        size_t n = (size_t)model->program->tensors[id].rows * (size_t)model->program->tensors[id].cols;
-        float *values = malloc(n * sizeof *values);
-        CHECK(fread(values, sizeof *values, n, file) == n, "%s is cut short", name);
-        for (size_t j = 0; j < n; j++) ((mote_real *)model->weight[id])[j] = (mote_real)values[j];
-        free(values);
-    }
-    fclose(file);
-    return model;
-}
+/* ---- stories260K, a model of llama2.c */
 
 typedef struct {
     int n, in[600], next[600], forced[600];
@@ -280,12 +241,14 @@ static bool read_story(story *s) {
 static void stories260k_is_what_llama2c_computes(void) {
     static story s;
     static float decoded[600][512];
-    mote_model *model = open_llama2c("../shared/data/stories260K.bin");
-    if (!model || !read_story(&s)) {
-        mote_model_close(model);
+    mote_model *model = NULL;
+    mote_error problem = {0};
+    if (!read_story(&s)) {
         test_skip("no ../shared/data here: an optional folder of extra texts and models");
         return;
     }
+    CHECK(mote_model_open("../shared/data/stories260K.bin", &model, &problem) == MOTE_OK, "%s", problem.message);
+    if (!model) return;
     CHECK(s.n == 256, "%d lines of tokens", s.n);
     double worst = 0, largest = 0, worst_later = 0;
     int wrong = 0;

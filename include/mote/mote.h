@@ -256,11 +256,36 @@ MOTE_API const char *mote_type_name(mote_type type);
 /* A model with random weights. The tokenizer may be NULL; it is copied. */
 MOTE_API mote_status mote_model_create(const mote_config *config, const mote_tokenizer *tokenizer, uint64_t seed,
                                        mote_model **model, mote_error *error);
-/* Opens a GGUF file; everything in it is checked, checksums too where the file carries them. */
+/* Opens a model of any form, told by content: GGUF, llama2.c's .bin, a Hugging Face folder. Everything is checked,
+ * checksums too where the file carries them; those of tensors in files above 64 MiB when the tensors are first used. */
 MOTE_API mote_status mote_model_open(const char *path, mote_model **model, mote_error *error);
+typedef struct {
+    size_t struct_bytes;
+    const char *tokenizer;   /* file of a tokenizer to use in place of the model's own; NULL: its own */
+    const char *const *lora; /* adapters that are merged into the weights: PEFT folders, GGUF adapters */
+    int n_lora;
+    float lora_scale;        /* of what they add; 1: as they were trained */
+} mote_open_options;
+MOTE_API mote_open_options mote_open_options_default(void);
+MOTE_API mote_status mote_model_open_with(const char *path, const mote_open_options *options, mote_model **model,
+                                          mote_error *error);
 MOTE_API void mote_model_close(mote_model *model);
 /* Writes GGUF: to a temporary file that replaces `path` only when it is complete. */
 MOTE_API mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error);
+/* Stands for a weight type: each tensor keeps its own where the form can hold it, else takes the smallest that holds
+ * its values exactly. */
+#define MOTE_TYPE_KEEP ((mote_type)255)
+/* Writes the form that the path's ending names: .gguf, .bin (llama2.c, f32), else a Hugging Face folder. */
+MOTE_API mote_status mote_model_export(const mote_model *model, const char *path, mote_type type, mote_error *error);
+typedef struct {
+    const char *form;          /* "GGUF", "llama2.c", "Hugging Face"; "memory": it was not opened from a file */
+    int tensors;
+    uint64_t parameters, bytes; /* of the weights */
+    mote_type type;             /* of most of its weights */
+} mote_model_info;
+MOTE_API mote_model_info mote_model_describe(const mote_model *model);
+/* The form that mote_model_export gives a path: "GGUF", "llama2.c", "Hugging Face". */
+MOTE_API const char *mote_model_form_of(const char *path);
 MOTE_API mote_config mote_model_config(const mote_model *model);
 MOTE_API const mote_tokenizer *mote_model_tokenizer(const mote_model *model); /* NULL: none */
 /* Why the tokenizer that the model's file holds is not used; NULL: it is, or there is none. Lives as long as the model.

@@ -109,6 +109,11 @@ done:
     return status;
 }
 
+bool mote_is_folder(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 void mote_map_close(mote_map *map) {
     /* munmap and mote_release take the address they gave; the const is for the readers. */
     void *bytes = (void *)(uintptr_t)map->bytes;

@@ -14,6 +14,7 @@ typedef struct {
 /* Regular files are mapped read-only; pipes and the like are read into memory (up to 4 GiB). */
 mote_status mote_map_open(const char *path, mote_map *map, mote_error *error);
 void mote_map_close(mote_map *map);
+bool mote_is_folder(const char *path);
 
 /* Writes `path` through a temporary file beside it. Nothing is replaced until commit: flush, fsync, rename, fsync of
  * the folder. After a failed write, further writes do nothing and commit reports the first failure. */

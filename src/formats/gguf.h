@@ -64,8 +64,10 @@ typedef struct {
     const char *name; /* for messages */
     uint32_t version, alignment;
     size_t header_bytes, data_offset; /* end of the tensor descriptions; where tensor data begins */
-    bool checksums;                   /* carried and verified */
     bool padded_rows;                 /* its rows may end within a block */
+    bool checksums;                   /* carried; the header's is verified, and so are the tensors' unless: */
+    bool checks_put_off;              /* the tensors' bytes are checked by who uses them (mote_model_check_weight) */
+    const uint8_t *sums;              /* u64 for each tensor; NULL: not carried */
     mote_gguf_entry *entries;
     size_t n_entries;
     mote_gguf_tensor *tensors;
@@ -78,6 +80,10 @@ typedef struct {
 
 /* Opens and checks the structure; verifies mote.checksum.* when the file has them. */
 mote_status mote_gguf_open(const char *path, mote_gguf *file, mote_error *error);
+/* The same of a map, which is taken over, also by a failure. The tensors of a large file are not read: their checksums
+ * are put off, so that a file of any size opens at once and its pages come as they are needed. */
+mote_status mote_gguf_take(mote_map *map, mote_gguf *file, mote_error *error);
+enum { MOTE_GGUF_READ_AT_ONCE = 64 << 20 }; /* bytes of a file that is checked whole when it is opened: 20 ms */
 /* The same from memory that outlives `file` (fuzzing). `name` is for messages. */
 mote_status mote_gguf_parse(const uint8_t *bytes, size_t size, const char *name, mote_gguf *file, mote_error *error);
 void mote_gguf_close(mote_gguf *file); /* also after a failed open */
@@ -152,6 +158,7 @@ mote_status mote_weights_are_of_files(mote_error *error);
 /* Builds the model a parsed file describes. The mapping goes over to the model where the file owns it; else the bytes
  * must outlive the model. */
 mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_error *error);
+mote_status mote_gguf_open_model(mote_map *map, mote_model **model, mote_error *error); /* takes the map over */
 /* Puts a tokenizer's keys; reads them back (NULL tokenizer where the file has none). */
 mote_status mote_gguf_put_tokenizer(mote_gguf_writer *w, const mote_tokenizer *tokenizer, mote_error *error);
 mote_status mote_gguf_get_tokenizer(const mote_gguf *file, mote_tokenizer **tokenizer, mote_error *error);

@@ -57,19 +57,6 @@ static bool stays(const mote_tensor *t) {
     return mote_type_is_float(t->type) || (mote_kernels_run_type(t->type) && !is_vector(t));
 }
 
-/* One NaN or infinity in a scale spoils every output of its row. */
-static mote_status check_scales(const mote_gguf *file, const mote_tensor *tensor, const mote_gguf_tensor *found,
-                                mote_error *error) {
-    if (mote_type_is_float(tensor->type)) return MOTE_OK;
-    const size_t row_bytes = mote_row_bytes(tensor->type, (size_t)tensor->cols);
-    for (int r = 0; r < tensor->rows; r++)
-        if (!mote_row_is_finite(tensor->type, found->data + (size_t)r * row_bytes, (size_t)tensor->cols))
-            return mote_fail(error, MOTE_BAD_FILE,
-                             "%s: tensor '%s', row %d: a block of %s has a scale of NaN or infinity", file->name,
-                             tensor->name, r, mote_type_name(tensor->type));
-    return MOTE_OK;
-}
-
 static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id, bool *used, mote_error *error) {
     mote_tensor *wanted = &model->program->tensors[id];
     const mote_gguf_tensor *found = mote_gguf_find_tensor(file, wanted->name);
@@ -91,8 +78,12 @@ static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id,
     }
     wanted->type = type;
     model->weight[id] = (void *)(uintptr_t)found->data; /* the mapping is read-only and so is an opened model */
-    used[found - file->tensors] = true;
-    return check_scales(file, wanted, found, error);
+    size_t place = (size_t)(found - file->tensors);
+    used[place] = true;
+    if (!file->checks_put_off) return mote_weight_check_scales(wanted, found->data, file->name, error);
+    model->unchecked[id] = true;
+    if (file->sums) model->sum[id] = mote_gguf_load(file->sums + 8 * place, 8);
+    return MOTE_OK;
 }
 
 /* Weights of types that no kernel runs on become f32. */
@@ -114,6 +105,8 @@ static mote_status unpack_weights(mote_model *model, mote_error *error) {
         mote_tensor *t = &program->tensors[id];
         if (t->role != MOTE_ROLE_WEIGHT || stays(t)) continue;
         const char *row = model->weight[id];
+        mote_status status = mote_model_check_weight(model, (mote_tensor_id)id, error);
+        if (status != MOTE_OK) return status;
         const size_t cols = (size_t)t->cols, row_bytes = mote_row_bytes(t->type, cols);
         model->weight[id] = at;
         for (int r = 0; r < t->rows; r++, row += row_bytes, at += cols) mote_type_get(t->type)->to_f32(row, at, cols);
@@ -135,6 +128,7 @@ static mote_status bind_weights(const mote_gguf *file, mote_model *model, mote_e
     mote_status status = MOTE_OK;
     bool *used = mote_allocate_zero(file->n_tensors + 1, sizeof *used);
     if (!used) return mote_fail_memory(error, "a list of tensors", file->n_tensors);
+    if (file->checks_put_off) status = mote_model_put_off_checks(model, file->sums != NULL, error);
     bool zero_biases = mote_gguf_find(file, MOTE_KEY_GPT2_BIAS) != NULL;
     for (int id = 0; id < model->program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &model->program->tensors[id];
@@ -201,6 +195,8 @@ mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_erro
     }
     if (status != MOTE_OK)
         return mote_fail(error, MOTE_BAD_FILE, "%s: its keys contradict: %.400s", file->name, problem.message);
+    if (file->owns_map) made->map = file->map; /* from here on the model closes it; `file` goes on reading it */
+    file->owns_map = false;
     status = bind_weights(file, made, error);
     if (status == MOTE_OK) status = unpack_weights(made, error);
     if (status == MOTE_OK) status = read_tokenizer(file, made, error);
@@ -210,19 +206,14 @@ mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_erro
         mote_model_close(made);
         return status;
     }
-    if (file->owns_map) {
-        made->map = file->map;
-        file->map = (mote_map){0};
-        file->owns_map = false;
-    }
     *model = made;
     return MOTE_OK;
 }
 
-mote_status mote_model_open(const char *path, mote_model **model, mote_error *error) {
+mote_status mote_gguf_open_model(mote_map *map, mote_model **model, mote_error *error) {
     *model = NULL;
     mote_gguf file;
-    mote_status status = mote_gguf_open(path, &file, error);
+    mote_status status = mote_gguf_take(map, &file, error);
     if (status == MOTE_OK) status = mote_gguf_build_model(&file, model, error);
     mote_gguf_close(&file);
     return status;
@@ -244,7 +235,8 @@ static void put_keys(mote_gguf_writer *w, const mote_config *c, const char *name
 }
 
 static mote_type stored_type(const mote_tensor *tensor, mote_type type) {
-    return is_vector(tensor) || strcmp(tensor->name, "position_embd.weight") == 0 ? MOTE_TYPE_F32 : type;
+    if (is_vector(tensor) || strcmp(tensor->name, "position_embd.weight") == 0) return MOTE_TYPE_F32;
+    return type == MOTE_TYPE_KEEP ? tensor->type : type;
 }
 
 static bool overflows_f16(const float *values, size_t n) {
@@ -308,9 +300,10 @@ mote_status mote_model_save(const mote_model *model, const char *path, mote_type
     mote_gguf_writer *w = NULL;
     mote_status status = mote_weights_are_of_files(error);
     if (status != MOTE_OK) return status;
-    if ((unsigned)type >= MOTE_N_TYPES) return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
+    if ((unsigned)type >= MOTE_N_TYPES && type != MOTE_TYPE_KEEP)
+        return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
     if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
-    put_keys(w, &model->config, model->name, type);
+    put_keys(w, &model->config, model->name, type == MOTE_TYPE_KEEP ? mote_model_describe(model).type : type);
     status = mote_gguf_put_tokenizer(w, model->tokenizer, error);
     if (mote_chat_template_of(model)) put_text(w, KEY_CHAT_TEMPLATE, mote_chat_template_of(model));
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
@@ -326,7 +319,8 @@ mote_status mote_model_save(const mote_model *model, const char *path, mote_type
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &program->tensors[id];
         if (tensor->role != MOTE_ROLE_WEIGHT) continue;
-        status = write_weight(w, tensor, model->weight[id], stored_type(tensor, type), error);
+        status = mote_model_check_weight(model, (mote_tensor_id)id, error);
+        if (status == MOTE_OK) status = write_weight(w, tensor, model->weight[id], stored_type(tensor, type), error);
         if (status == MOTE_OK) write_zero_bias(w, &model->config, tensor);
     }
     if (status == MOTE_OK) mote_gguf_write_divisors(w, &model->config);

@@ -374,7 +374,8 @@ static mote_status verify_checksums(mote_gguf *file, mote_error *error) {
         return mote_fail(error, MOTE_BAD_FILE, "%s: checksum key %s is not one u64 for each of the %zu tensors",
                          file->name, MOTE_KEY_TENSOR_SUMS, file->n_tensors);
     char room[MOTE_SHOWN_BYTES];
-    for (size_t i = 0; i < file->n_tensors; i++) {
+    file->sums = sums->data;
+    for (size_t i = 0; i < file->n_tensors && !file->checks_put_off; i++) {
         const mote_gguf_tensor *tensor = &file->tensors[i];
         if (tensor->bytes && mote_hash_bytes(tensor->data, tensor->bytes, 0) != mote_gguf_load(sums->data + 8 * i, 8))
             return mote_fail(error, MOTE_BAD_FILE, "%s: the checksum of tensor '%s' is wrong: the file is damaged",
@@ -412,6 +413,14 @@ mote_status mote_gguf_open(const char *path, mote_gguf *file, mote_error *error)
     if (status != MOTE_OK) return status;
     file->owns_map = true;
     status = parse(file, path, error);
+    if (status != MOTE_OK) mote_gguf_close(file);
+    return status;
+}
+
+mote_status mote_gguf_take(mote_map *map, mote_gguf *file, mote_error *error) {
+    *file = (mote_gguf){.map = *map, .owns_map = true, .checks_put_off = map->size > MOTE_GGUF_READ_AT_ONCE};
+    *map = (mote_map){0};
+    mote_status status = parse(file, file->map.path, error);
     if (status != MOTE_OK) mote_gguf_close(file);
     return status;
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/files.h"
+#include "formats/formats.h"
 #include "formats/gguf.h"
 #include "formats/tokenizer_json.h"
 
@@ -53,12 +54,26 @@ static mote_status open_json(const char *path, mote_tokenizer **tokenizer, mote_
     return status;
 }
 
+static bool is_bin(const char *path, const uint8_t *bytes, size_t size) {
+    (void)path;
+    return mote_tokenizer_bin_matches(bytes, size);
+}
+
+static mote_status open_bin(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
+    mote_map map;
+    mote_status status = mote_map_open(path, &map, error);
+    if (status == MOTE_OK) status = mote_tokenizer_bin_parse(map.bytes, map.size, path, tokenizer, error);
+    mote_map_close(&map);
+    return status;
+}
+
 static const struct {
     bool (*is)(const char *path, const uint8_t *bytes, size_t size);
     mote_status (*open)(const char *path, mote_tokenizer **tokenizer, mote_error *error);
 } formats[] = {
     {is_gguf, open_gguf},
     {is_json, open_json},
+    {is_bin, open_bin},
 };
 
 mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mote_error *error) {

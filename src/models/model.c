@@ -1,6 +1,7 @@
 /* A model's life: its program from its config, its weights, their panels. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/random.h"
 #include "models/model.h"
 #include "ops/ops.h"
@@ -101,8 +102,12 @@ mote_status mote_model_create(const mote_config *config, const mote_tokenizer *t
 void mote_model_close(mote_model *m) {
     if (!m) return;
     for (int i = 0; m->program && m->packed && i < m->program->n_tensors; i++) mote_release(m->packed[i]);
+    for (int i = 0; m->program && m->merged && i < m->program->n_tensors; i++) mote_release(m->merged[i]);
+    mote_release(m->merged);
     mote_release(m->packed);
     mote_release(m->weight);
+    mote_release(m->sum);
+    mote_release(m->unchecked);
     mote_release(m->arena);
     mote_release(m->copies);
     mote_map_close(&m->map);
@@ -116,11 +121,46 @@ void mote_model_close(mote_model *m) {
     mote_release(m);
 }
 
+/* One NaN or infinity in a scale spoils every output of its row. */
+mote_status mote_weight_check_scales(const mote_tensor *t, const void *data, const char *path, mote_error *error) {
+    if (mote_type_is_float(t->type)) return MOTE_OK;
+    const size_t row_bytes = mote_row_bytes(t->type, (size_t)t->cols);
+    for (int r = 0; r < t->rows; r++)
+        if (!mote_row_is_finite(t->type, (const char *)data + (size_t)r * row_bytes, (size_t)t->cols))
+            return mote_fail(error, MOTE_BAD_FILE,
+                             "%s: tensor '%s', row %d: a block of %s has a scale of NaN or infinity", path, t->name, r,
+                             mote_type_name(t->type));
+    return MOTE_OK;
+}
+
+mote_status mote_model_put_off_checks(mote_model *m, bool sums, mote_error *error) {
+    size_t n = (size_t)m->program->n_tensors;
+    m->unchecked = mote_allocate_zero(n, sizeof *m->unchecked);
+    if (sums) m->sum = mote_allocate_zero(n, sizeof *m->sum);
+    return m->unchecked && (m->sum || !sums) ? MOTE_OK : mote_fail_memory(error, "checksums", n * sizeof *m->sum);
+}
+
+/* Two threads may find the same weight unchecked and both check it, which does no harm. */
+mote_status mote_model_check_weight(const mote_model *m, mote_tensor_id id, mote_error *error) {
+    if (!m->unchecked || !__atomic_load_n(&m->unchecked[id], __ATOMIC_RELAXED)) return MOTE_OK;
+    const mote_tensor *t = &m->program->tensors[id];
+    const char *path = m->map.path ? m->map.path : "the model";
+    size_t bytes = (size_t)t->rows * mote_row_bytes(t->type, (size_t)t->cols);
+    if (m->sum && mote_hash_bytes(m->weight[id], bytes, 0) != m->sum[id])
+        return mote_fail(error, MOTE_BAD_FILE, "%s: the checksum of tensor '%s' is wrong: the file is damaged", path,
+                         t->name);
+    mote_status status = mote_weight_check_scales(t, m->weight[id], path, error);
+    if (status == MOTE_OK) __atomic_store_n(&m->unchecked[id], false, __ATOMIC_RELAXED);
+    return status;
+}
+
 /* Panels for the weight of a product. */
 static mote_status pack_matrix(mote_model *m, mote_tensor_id id, mote_error *error) {
     const mote_tensor *t = &m->program->tensors[id];
     if (m->packed[id]) return MOTE_OK;
     size_t bytes = mote_packed_bytes(t->type, t->rows, t->cols);
+    mote_status status = mote_model_check_weight(m, id, error);
+    if (status != MOTE_OK) return status;
     m->packed[id] = mote_allocate(bytes);
     if (!m->packed[id]) return mote_fail_memory(error, "the packed weights", bytes);
     const size_t cols = (size_t)t->cols;
@@ -134,6 +174,8 @@ static mote_status pack_matrix(mote_model *m, mote_tensor_id id, mote_error *err
 static mote_status convert_vector(mote_model *m, mote_tensor_id id, mote_error *error) {
     const mote_tensor *t = id == MOTE_NONE ? NULL : &m->program->tensors[id];
     if (!t || t->role != MOTE_ROLE_WEIGHT || t->rows != 1 || t->type == MOTE_TYPE_F32 || m->packed[id]) return MOTE_OK;
+    mote_status status = mote_model_check_weight(m, id, error);
+    if (status != MOTE_OK) return status;
     size_t cols = (size_t)t->cols;
     float *values = mote_allocate(cols * sizeof *values);
     mote_real *copy = m->packed[id] = mote_allocate(cols * sizeof *copy);
@@ -154,7 +196,26 @@ mote_status mote_model_pack(mote_model *m, mote_error *error) {
         for (int j = 1; j < 3 && op->kind == MOTE_OP_NORM && status == MOTE_OK; j++)
             status = convert_vector(m, op->in[j], error);
     }
+    /* What is read as it lies: vectors of f32, tables of embeddings. */
+    for (int i = 0; i < m->program->n_tensors && status == MOTE_OK; i++)
+        if (m->program->tensors[i].role == MOTE_ROLE_WEIGHT) status = mote_model_check_weight(m, i, error);
     return status;
+}
+
+mote_model_info mote_model_describe(const mote_model *model) {
+    mote_model_info info = {.form = model->form ? model->form : "memory"};
+    uint64_t of_type[MOTE_N_TYPES] = {0};
+    for (int i = 0; i < model->program->n_tensors; i++) {
+        const mote_tensor *t = &model->program->tensors[i];
+        if (t->role != MOTE_ROLE_WEIGHT) continue;
+        uint64_t values = (uint64_t)t->rows * (uint64_t)t->cols;
+        info.tensors++;
+        info.parameters += values;
+        info.bytes += (uint64_t)t->rows * mote_row_bytes(t->type, (size_t)t->cols);
+        of_type[t->type] += values;
+        if (of_type[t->type] > of_type[info.type]) info.type = t->type;
+    }
+    return info;
 }
 
 mote_config mote_model_config(const mote_model *model) { return model->config; }

@@ -20,6 +20,9 @@ struct mote_model {
     mote_program *program;
     void **weight;  /* by tensor id: row-major data of the tensor's type; NULL for what is not a weight */
     void **packed;  /* by tensor id: panels of a linear op's weight, made by mote_model_pack; NULL: none yet */
+    bool *unchecked; /* by tensor id: the bytes of a weight in `map` are not checked yet; NULL: all are */
+    uint64_t *sum;   /* by tensor id: the checksum they must have; NULL: the file carries none */
+    void **merged;   /* by tensor id: f32 weights that an adapter changed; owned; NULL: none */
     void *arena;    /* memory the weights lie in when they are the model's own; NULL: in `map` */
     mote_map map;
     mote_map *shards;          /* further mappings that weights lie in; owned */
@@ -30,6 +33,7 @@ struct mote_model {
     char *name;                /* general.name; NULL: none */
     char *chat_template;       /* Jinja, as its file has it: kept as text, never run; owned; NULL: none */
     mote_generation_hints hints;
+    const char *form;          /* of the file it comes from; NULL: none */
 };
 
 /* One architecture: a config -> a program. A new one is one file and one line in the list in config.c. */
@@ -61,6 +65,13 @@ mote_status mote_program_build_training(const mote_config *config, float dropout
 mote_status mote_model_allocate(const mote_config *config, bool own, mote_model **model, mote_error *error);
 /* One zeroed arena for the f32 weights of a program, each at a multiple of 64 bytes; weight[] says where each lies. */
 mote_status mote_weights_allocate(const mote_program *program, void **arena, void **weight, mote_error *error);
+/* Every scale of a weight of a block type is finite. `path` is for the message. */
+mote_status mote_weight_check_scales(const mote_tensor *weight, const void *data, const char *path, mote_error *error);
+/* Room for checks that are put off: none yet. */
+mote_status mote_model_put_off_checks(mote_model *model, bool sums, mote_error *error);
+/* Checks a weight's checksum and scales where that was put off: to be called before its bytes are used. Any thread
+ * may, at any time. */
+mote_status mote_model_check_weight(const mote_model *model, mote_tensor_id id, mote_error *error);
 /* Packs the weights of linear and head ops into panels where that is not done; called by sessions and trainers. */
 mote_status mote_model_pack(mote_model *model, mote_error *error);
 

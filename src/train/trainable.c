@@ -32,6 +32,8 @@ mote_status mote_model_make_trainable(mote_model *model, mote_error *error) {
             return mote_fail(error, MOTE_USAGE,
                              "the %s model has been run by a session and cannot be trained; open it anew",
                              mote_type_name(t->type));
+        mote_status checked = mote_model_check_weight(model, (mote_tensor_id)i, error);
+        if (checked) return checked;
         if ((size_t)t->cols > widest) widest = (size_t)t->cols;
     }
     void *arena = NULL, **weight = mote_allocate_zero(n + 1, sizeof *weight);
