@@ -181,8 +181,9 @@ code "too many arguments" 2 show a b
 code "model missing" 3 show missing.gguf
 code "text missing" 3 train missing.txt -o m.gguf
 printf 'GGUF is not this' >bad.gguf
-for command in show inspect generate eval bench tokenize chat; do
+for command in show inspect generate eval bench tokenize chat convert; do
     case $command in
+    convert) code "convert: bad file" 3 convert bad.gguf m.gguf ;;
     eval) code "$command: bad file" 3 eval bad.gguf text.txt ;;
     *) code "$command: bad file" 3 $command bad.gguf ;;
     esac
@@ -530,6 +531,49 @@ code "show: position past the context" 2 show m.gguf --position 32
 code "inspect" 0 inspect m.gguf
 code "inspect --json" 0 inspect m.gguf --json
 json "inspect --json parses"
+
+# ---- other forms of the same model
+code "convert to llama2.c" 0 convert m.gguf m.bin
+grep -q 'GGUF f32 -> llama2.c f32' out && ok "convert: its summary" || fail "convert: its summary" "$(head -n 1 out)"
+says "convert: a tokenizer that is left behind is named" "no place for a tokenizer"
+code "convert to a folder" 0 convert m.gguf m.folder --type f16 --json
+json "convert --json has its keys" from to parameters tokenizer
+code "convert back" 0 convert m.bin m2.gguf --tokenizer m.gguf
+code "convert the folder back" 0 convert m.folder m16.gguf
+grep -q 'Hugging Face f16 -> GGUF f16' out && ok "types are kept" || fail "types are kept" "$(head -n 1 out)"
+code "f16 does not fit llama2.c" 0 convert m16.gguf m16.bin
+says "convert: what became of the weights" "weights are now f32: llama2.c holds no f16"
+story=$("$mote" generate m.gguf -p 'The ' -n 40 --temperature 0 | sha256sum)
+check "the same text after a way there and back" "$("$mote" generate m2.gguf -p 'The ' -n 40 --temperature 0 |
+    sha256sum)" "$story"
+check "the same text from a .bin" "$("$mote" generate m.bin --tokenizer m.gguf -p 'The ' -n 40 --temperature 0 |
+    sha256sum)" "$story"
+"$mote" generate m16.gguf -p 'The ' -n 40 --temperature 0 >story16
+"$mote" generate m.folder -p 'The ' -n 40 --temperature 0 | cmp -s - story16 &&
+    ok "the same text from a folder" || fail "the same text from a folder"
+code "generate without a tokenizer" 3 generate m.bin -p a
+says "and how to give one" "--tokenizer FILE"
+for command in show bench eval "profile decode"; do
+    case $command in
+    eval) code "eval of a .bin" 0 eval m.bin text.txt --tokenizer m.gguf ;;
+    show) code "show of a folder" 0 show m.folder ;;
+    *) code "$command of a folder" 0 $command m.folder -n 4 ;;
+    esac
+done
+"$mote" tokenize m.gguf --ids <text.txt >ids && "$mote" tokenize m.gguf --text ids | cmp -s - text.txt &&
+    ok "tokenize: there and back" || fail "tokenize: there and back"
+check "tokenize --ids: one line" "$(wc -l <ids | tr -d ' ')" 1
+code "convert: nothing to convert" 3 convert text.txt m3.gguf
+says "convert: what the file looks like" "looks like a text"
+check "convert: a refused one writes nothing" "$(ls m3.gguf 2>/dev/null)" ""
+code "convert: one path" 2 convert m.gguf
+code "convert: a type that is none" 2 convert m.gguf m3.gguf --type f8
+code "convert: a type the form has no place for" 2 convert m.gguf m3.bin --type f16
+code "generate: an adapter that is none" 3 generate m.gguf -p a --lora text.txt
+says "adapter: what one is" "a PEFT folder"
+code "generate: scale of no adapter" 2 generate m.gguf -p a --lora-scale 2
+code "profile: an adapter of no model" 2 profile decode --lora m.folder -n 4
+
 code "plan" 0 plan text.txt
 grep -q 'weights: f32' out && ok "plan says what weights are" || fail "plan says what weights are"
 code "plan without a text" 0 plan

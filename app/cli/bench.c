@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "console.h"
+#include "source.h"
 
 static int64_t n_prompt = 512, n_generate = 128, repetitions = 5;
 static int format;
@@ -20,7 +21,8 @@ static const struct option rows[] = {
     {0},
 };
 static const struct option_group group = {"Tests", rows};
-static const struct option_group *const groups[] = {&group, &group_threads, &group_json, &group_common, NULL};
+static const struct option_group *const groups[] = {&group,      &group_source, &group_threads,
+                                                    &group_json, &group_common, NULL};
 
 struct bench {
     mote_session *session;
@@ -121,7 +123,7 @@ static mote_status run_bench(int n_arguments, const char *const *arguments, mote
     if (!n_prompt && !n_generate) return mote_fail(error, MOTE_USAGE, "-p 0 and -n 0 leave nothing to measure");
     mote_model *model = NULL;
     struct bench bench = {.random = 1};
-    mote_status status = mote_model_open(arguments[0], &model, error);
+    mote_status status = source_open(arguments[0], &model, error);
     if (status) return status;
     mote_config config = mote_model_config(model);
     mote_session_options options = mote_session_options_default();
@@ -148,7 +150,8 @@ static mote_status run_bench(int n_arguments, const char *const *arguments, mote
     if (!status) {
         struct stat info = {0};
         mote_buffer buffer = {0};
-        uint64_t file_bytes = stat(arguments[0], &info) ? 0 : (uint64_t)info.st_size;
+        uint64_t file_bytes = mote_model_describe(model).bytes; /* of a folder: its weights */
+        if (!stat(arguments[0], &info) && S_ISREG(info.st_mode)) file_bytes = (uint64_t)info.st_size;
         print_rows(arguments[0], &config, file_bytes, mote_session_threads(bench.session), table, n, &buffer);
         status = out_buffer(&buffer, error);
     }

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "console.h"
 #include "sampling.h"
+#include "source.h"
 
 static int64_t n_tokens = 256;
 enum { FORM_AUTO, FORM_PLAIN, FORM_CHATML };
@@ -24,7 +25,8 @@ static const struct option rows[] = {
     {0},
 };
 static const struct option_group group = {"Conversation", rows};
-static const struct option_group *const groups[] = {&group, &group_sampling, &group_threads, &group_common, NULL};
+static const struct option_group *const groups[] = {&group,         &group_source_text, &group_sampling,
+                                                    &group_threads, &group_common,      NULL};
 
 static volatile sig_atomic_t stop_reply;
 static void on_interrupt(int number) {
@@ -160,6 +162,11 @@ static mote_status run_chat(int n_arguments, const char *const *arguments, mote_
         talk.turn_start = mote_tokenizer_control(speaker.tokenizer, TURN_START);
         talk.turn_end = mote_tokenizer_control(speaker.tokenizer, TURN_END);
         if (form == FORM_AUTO) form = talk.turn_start >= 0 && talk.turn_end >= 0 ? FORM_CHATML : FORM_PLAIN;
+    }
+    if (!status && mote_tokenizer_adds_begin(speaker.tokenizer)) {
+        int32_t begin = mote_tokenizer_begin(speaker.tokenizer);
+        status = push(&talk, &begin, 1, error);
+        talk.n_system = talk.n;
     }
     if (!status && system_text) {
         status = begin_part(&talk, "system\n", error);

@@ -2,8 +2,10 @@
 #include "command.h"
 #include "console.h"
 #include "sampling.h"
+#include "source.h"
 
-static const struct option_group *const groups[] = {&group_threads, &group_json, &group_common, NULL};
+static const struct option_group *const groups[] = {&group_source_text, &group_threads, &group_json, &group_common,
+                                                    NULL};
 
 static mote_status print_result(const mote_evaluation *result, uint64_t unknown, mote_error *error) {
     double speed = result->seconds > 0 ? (double)result->tokens / result->seconds : 0;
@@ -42,7 +44,7 @@ static mote_status run_eval(int n_arguments, const char *const *arguments, mote_
     mote_evaluation result;
     mote_corpus_options options = mote_corpus_options_default();
     options.validation = 0; /* the whole text */
-    mote_status status = mote_model_open(arguments[0], &model, error);
+    mote_status status = source_open(arguments[0], &model, error);
     const mote_tokenizer *tokenizer = NULL;
     if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
     if (!status) status = mote_corpus_open(arguments + 1, n_arguments - 1, &options, &corpus, error);

@@ -5,6 +5,7 @@
 #include "command.h"
 #include "console.h"
 #include "sampling.h"
+#include "source.h"
 
 static const char *prompt;
 static int64_t n_tokens = 128;
@@ -14,8 +15,8 @@ static const struct option rows[] = {
     {0},
 };
 static const struct option_group group = {"What to generate", rows};
-static const struct option_group *const groups[] = {&group, &group_sampling, &group_threads, &group_json,
-                                                 &group_common, NULL};
+static const struct option_group *const groups[] = {&group,         &group_source_text, &group_sampling,
+                                                    &group_threads, &group_json,        &group_common, NULL};
 
 static bool take_text(void *context, const char *text, size_t bytes) {
     if (context) {

@@ -6,6 +6,7 @@
 #include "console.h"
 #include "profile.h"
 #include "setup.h"
+#include "source.h"
 
 static int64_t n_tokens;
 static int all_layers;
@@ -21,11 +22,12 @@ static const struct option token_rows[] = {
 };
 static const struct option step_rows[] = {OUTPUT_ROWS};
 static const struct option_group group_tokens = {"Profile", token_rows}, group_steps = {"Profile", step_rows};
-static const struct option_group *const session_groups[] = {&group_tokens,  &group_vocab, &group_shape, &group_seed,
-                                                            &group_threads, &group_json,  &group_common, NULL};
-static const struct option_group *const train_groups[] = {&group_steps, &group_vocab,   &group_shape, &group_batch,
-                                                          &group_optimizer, &group_seed, &group_threads, &group_json,
-                                                          &group_common, NULL};
+static const struct option_group *const session_groups[] = {
+    &group_tokens,  &group_source, &group_vocab,  &group_shape, &group_seed,
+    &group_threads, &group_json,   &group_common, NULL};
+static const struct option_group *const train_groups[] = {
+    &group_steps, &group_source,  &group_vocab, &group_shape,  &group_batch, &group_optimizer,
+    &group_seed,  &group_threads, &group_json,  &group_common, NULL};
 
 static mote_status refuse_shape(const char *path, mote_error *error) {
     const struct option_group *const both[] = {&group_shape, &group_vocab};
@@ -45,9 +47,11 @@ static mote_status make_model(int n_arguments, const char *const *arguments, mot
     mote_status status = MOTE_OK;
     if (n_arguments) {
         status = refuse_shape(arguments[0], error);
-        if (!status) status = mote_model_open(arguments[0], model, error);
+        if (!status) status = source_open(arguments[0], model, error);
         if (status) return status;
         config = mote_model_config(*model);
+    } else if (source_has_adapters()) {
+        return mote_fail(error, MOTE_USAGE, "--lora needs a MODEL that the adapter was trained for");
     } else {
         if (setup.context == UNSET_INTEGER) setup.context = 256;
         if (setup.batch == UNSET_INTEGER) setup.batch = 8;

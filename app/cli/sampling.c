@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "console.h"
+#include "source.h"
 
 static double temperature = UNSET_NUMBER, top_p = UNSET_NUMBER, min_p = UNSET_NUMBER, penalty = UNSET_NUMBER;
 static int64_t top_k = UNSET_INTEGER, window = UNSET_INTEGER, seed = UNSET_INTEGER;
@@ -51,7 +52,8 @@ mote_status model_tokenizer(const mote_model *model, const char *path, const mot
         return mote_hint(error, MOTE_BAD_FILE, "mote show and mote bench run it, which need no tokenizer");
     }
     mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer, so it can neither read nor write text", path);
-    return mote_hint(error, MOTE_BAD_FILE, "models of mote train hold one; those of mote init do not");
+    return mote_hint(error, MOTE_BAD_FILE,
+                     "give one with --tokenizer FILE: llama2.c's tokenizer.bin, tokenizer.json, or a GGUF file");
 }
 
 void warn_unknown(uint64_t unknown, size_t n_tokens) {
@@ -64,7 +66,7 @@ mote_status speaker_open(const char *path, struct speaker *speaker, mote_error *
     for (int i = 0; i < sampling_stop.n; i++)
         if (!*sampling_stop.items[i])
             return mote_fail(error, MOTE_USAGE, "--stop needs a text of at least one character");
-    mote_status status = mote_model_open(path, &speaker->model, error);
+    mote_status status = source_open(path, &speaker->model, error);
     if (status) return status;
     status = model_tokenizer(speaker->model, path, &speaker->tokenizer, error);
     if (status) return status;

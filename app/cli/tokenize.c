@@ -6,6 +6,7 @@
 #include "command.h"
 #include "console.h"
 #include "sampling.h"
+#include "source.h"
 
 static int want_ids, want_text;
 static const struct option rows[] = {
@@ -14,7 +15,7 @@ static const struct option rows[] = {
     {0},
 };
 static const struct option_group group = {"Form", rows};
-static const struct option_group *const groups[] = {&group, &group_json, &group_common, NULL};
+static const struct option_group *const groups[] = {&group, &group_source_text, &group_json, &group_common, NULL};
 
 enum { SHOWN_BYTES = 20 };
 static const char between[] = " \t\r\n,";
@@ -128,7 +129,7 @@ static mote_status run_tokenize(int n_arguments, const char *const *arguments, m
     mote_model *model = NULL;
     char *input = NULL;
     size_t size;
-    mote_status status = mote_model_open(arguments[0], &model, error);
+    mote_status status = source_open(arguments[0], &model, error);
     const mote_tokenizer *tokenizer = NULL;
     if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
     if (!status) status = read_whole(n_arguments > 1 ? arguments[1] : NULL, &input, &size, error);

@@ -1,0 +1,12 @@
+/* Opening the model a command works on, of any form, with the tokenizer and the adapters that its options name. */
+#ifndef MOTE_CLI_SOURCE_H
+#define MOTE_CLI_SOURCE_H
+
+#include "command.h"
+
+extern const struct option_group group_source;   /* --lora, --lora-scale */
+extern const struct option_group group_source_text; /* and --tokenizer: commands that read or write text */
+mote_status source_open(const char *path, mote_model **model, mote_error *error);
+bool source_has_adapters(void);
+
+#endif
