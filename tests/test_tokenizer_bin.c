@@ -6,6 +6,7 @@
 #include "formats/formats.h"
 #include "llama2c_bytes.h"
 #include "test.h"
+#include "text/dataset.h"
 
 #define PATH "build/test_tokenizer.bin"
 static llama2c_bytes file;
@@ -157,6 +158,71 @@ static void a_tokenizer_must_be_the_model_s(void) {
     unlink("build/test_tokenizer_model.bin");
 }
 
+/* Token by token through a session: the begin token, then a window of one token less than the context. */
+static double loss_by_hand(const mote_model *model, const int32_t *tokens, size_t n, int context, int *counted) {
+    mote_session *session = NULL;
+    double loss = 0;
+    CHECK(mote_session_create(model, NULL, &session, NULL) == MOTE_OK, "session");
+    for (size_t begin = 0; begin + 1 < n; begin += (size_t)context - 1) {
+        mote_session_truncate(session, 0, 0);
+        for (int i = 0; i < context && begin + (size_t)i < n; i++) {
+            int32_t token = i == 0 ? mote_tokenizer_begin(mote_model_tokenizer(model)) : tokens[begin + (size_t)i - 1];
+            mote_batch batch = {.n_tokens = 1, .token = &token, .position = &i};
+            CHECK(mote_session_run(session, &batch, NULL) == MOTE_OK, "run");
+            if (i == 0) continue;
+            const float *logits = mote_session_logits(session, 0);
+            double sum = 0;
+            for (int j = 0; j < 266; j++) sum += exp((double)logits[j]);
+            loss += log(sum) - (double)logits[tokens[begin + (size_t)i]];
+            ++*counted;
+        }
+    }
+    mote_session_destroy(session);
+    return loss / *counted;
+}
+
+static void evaluation_gives_each_window_the_begin_token(void) {
+    static const char text[] = "ab a b abab a aab b ba ab";
+    enum { CONTEXT = 8 };
+    mote_tokenizer *t = NULL;
+    mote_model *model = NULL;
+    mote_corpus *corpus = NULL;
+    mote_dataset *dataset = NULL;
+    mote_evaluation result = {0};
+    mote_error error = {0};
+    llama2c_write_tokenizer(&file);
+    mote_config c = mote_config_default(MOTE_FAMILY_LLAMA);
+    c.dim = 16, c.layers = 1, c.heads = 2, c.context = CONTEXT, c.hidden = 16;
+    FILE *out = fopen(PATH ".txt", "wb");
+    CHECK(out && fputs(text, out) >= 0 && !fclose(out), "write");
+    mote_corpus_options options = mote_corpus_options_default();
+    options.validation = 0;
+    const char *path = PATH ".txt";
+    bool ok = parse(file.bytes, file.size, &t, &error) == MOTE_OK &&
+              mote_model_create(&c, t, 3, &model, &error) == MOTE_OK &&
+              mote_corpus_open(&path, 1, &options, &corpus, &error) == MOTE_OK &&
+              mote_dataset_create(corpus, t, &dataset, &error) == MOTE_OK &&
+              mote_evaluate(model, dataset, MOTE_SPLIT_TRAIN, 0, 1, &result, &error) == MOTE_OK;
+    CHECK(ok, "%s", error.message);
+    if (ok) {
+        int counted = 0;
+        int32_t tokens[64];
+        uint8_t is_target[64];
+        size_t n = mote_dataset_tokens(dataset, MOTE_SPLIT_TRAIN);
+        CHECK(n > 2 * CONTEXT - 2 && n <= 64, "%zu tokens are more than two windows", n);
+        if (n > 64) n = 64;
+        mote_dataset_read(dataset, MOTE_SPLIT_TRAIN, 0, n, tokens, is_target);
+        double loss = loss_by_hand(model, tokens, n, CONTEXT, &counted);
+        CHECK(result.tokens == n - 1 && (size_t)counted == n - 1, "each token after the first once: %d", counted);
+        CHECK(fabs(loss - result.loss) < 1e-5, "%.7f, by hand %.7f", result.loss, loss);
+    }
+    mote_dataset_destroy(dataset);
+    mote_corpus_close(corpus);
+    mote_model_close(model);
+    mote_tokenizer_destroy(t);
+    unlink(PATH ".txt");
+}
+
 static void a_failed_allocation_leaves_nothing(void) {
     int failures = 0;
     llama2c_write_tokenizer(&file);
@@ -196,6 +262,7 @@ int main(void) {
     RUN(bad_files_are_refused_with_the_reason);
     RUN(prefixes_and_flipped_bits_end_in_a_status);
     RUN(a_tokenizer_must_be_the_model_s);
+    RUN(evaluation_gives_each_window_the_begin_token);
     RUN(a_failed_allocation_leaves_nothing);
     RUN(a_real_one_gives_llama2c_s_tokens);
     return test_finish();
