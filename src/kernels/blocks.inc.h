@@ -59,6 +59,60 @@ INLINE vf load_scales(kind type, const uint8_t *scales, int v) {
     return v_load_f16((const uint16_t *)(const void *)(scales + v * VECTOR * 2));
 }
 
+/* The integer dots of one block: of rows x vectors, all constants after inlining. */
+INLINE void dots_of_block(kind type, const uint8_t *codes, const uint8_t *rest, size_t panel, const vtable *table,
+                          const mote_block8 *const *row, int rows, int vectors, vdot (*dot)[MOST_VECTORS]) {
+    UNROLL_BY(16)
+    for (int r = 0; r < rows; r++) {
+        UNROLL_BY(16)
+        for (int v = 0; v < vectors; v++) dot[r][v] = v_dot_begin(type == NIBBLES, row[r]);
+    }
+    UNROLL_BY(4)
+    for (int g = 0; g < 4; g++) {
+        UNROLL_BY(16)
+        for (int v = 0; v < vectors; v++) {
+            const size_t at = (size_t)(v / PANEL_VECTORS) * panel;
+            vw even, odd;
+            load_weights(type, codes + at, rest + at, table, g, v % PANEL_VECTORS, &even, &odd);
+            UNROLL_BY(16)
+            for (int r = 0; r < rows; r++)
+                dot[r][v] = v_dot(type == NIBBLES, dot[r][v], even, row[r]->code + 4 * g);
+            UNROLL_BY(16)
+            for (int r = 0; r < rows; r++)
+                dot[r][v] = v_dot(type == NIBBLES, dot[r][v], odd, row[r]->code + 16 + 4 * g);
+        }
+    }
+}
+
+#if HIGH_NIBBLES_FIRST
+/* The same for few rows of nibbles, where taking them apart costs as much as multiplying: high ones stay where they
+ * are, 16 times too large, and one shift of their dot makes up for four of the weights. 16 * 15 * 127 * 16 fits. */
+INLINE void dots_of_nibbles(const uint8_t *codes, size_t panel, const mote_block8 *const *row, int rows, int vectors,
+                            vdot (*dot)[MOST_VECTORS]) {
+    vw both[MOST_VECTORS][4];
+    UNROLL_BY(16)
+    for (int v = 0; v < vectors; v++) {
+        UNROLL_BY(4)
+        for (int g = 0; g < 4; g++)
+            both[v][g] = v_bytes(codes + (size_t)(v / PANEL_VECTORS) * panel + g * MOTE_BLOCK_VECTOR +
+                                 v % PANEL_VECTORS * 4 * VECTOR);
+        UNROLL_BY(16)
+        for (int r = 0; r < rows; r++) {
+            dot[r][v] = v_dot_begin_high(row[r]);
+            UNROLL_BY(4)
+            for (int g = 0; g < 4; g++)
+                dot[r][v] = v_dot(true, dot[r][v], v_high_nibbles(both[v][g]), row[r]->code + 16 + 4 * g);
+            dot[r][v] = v_dot_high_done(dot[r][v]);
+            UNROLL_BY(4)
+            for (int g = 0; g < 4; g++)
+                dot[r][v] = v_dot(true, dot[r][v], v_low_nibbles(both[v][g]), row[r]->code + 4 * g);
+        }
+    }
+}
+#else
+#define dots_of_nibbles(codes, panel, row, rows, vectors, dot)
+#endif
+
 /* rows, panels and type are constants after inlining, so sums and dots are registers. */
 INLINE void tile_body(const tile *t, int rows, int panels, kind type) {
     const int vectors = panels * PANEL_VECTORS;
@@ -77,26 +131,8 @@ INLINE void tile_body(const tile *t, int rows, int panels, kind type) {
     const size_t panel = t->panel;
     for (int block = t->blocks; block > 0; block--) {
         vdot dot[MOST_ROWS][MOST_VECTORS];
-        UNROLL_BY(16)
-        for (int r = 0; r < rows; r++) {
-            UNROLL_BY(16)
-            for (int v = 0; v < vectors; v++) dot[r][v] = v_dot_begin(type == NIBBLES, row[r]);
-        }
-        UNROLL_BY(4)
-        for (int g = 0; g < 4; g++) {
-            UNROLL_BY(16)
-            for (int v = 0; v < vectors; v++) {
-                const size_t at = (size_t)(v / PANEL_VECTORS) * panel;
-                vw even, odd;
-                load_weights(type, codes + at, rest + at, &table, g, v % PANEL_VECTORS, &even, &odd);
-                UNROLL_BY(16)
-                for (int r = 0; r < rows; r++)
-                    dot[r][v] = v_dot(type == NIBBLES, dot[r][v], even, row[r]->code + 4 * g);
-                UNROLL_BY(16)
-                for (int r = 0; r < rows; r++)
-                    dot[r][v] = v_dot(type == NIBBLES, dot[r][v], odd, row[r]->code + 16 + 4 * g);
-            }
-        }
+        if (HIGH_NIBBLES_FIRST && type == NIBBLES && rows <= 2) dots_of_nibbles(codes, panel, row, rows, vectors, dot);
+        else dots_of_block(type, codes, rest, panel, &table, row, rows, vectors, dot);
         UNROLL_BY(16)
         for (int v = 0; v < vectors; v++) {
             vf scale = load_scales(type, scales + (size_t)(v / PANEL_VECTORS) * panel, v % PANEL_VECTORS);

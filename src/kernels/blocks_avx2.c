@@ -25,6 +25,7 @@
 #define FEW_PANELS {2, 1, 1, 1}
 #define BLOCK_TILES_FEW(X, type) X(type, 1, 1) X(type, 1, 2) X(type, 2, 1)
 #define BLOCK_TILES_MANY(X, type) X(type, 3, 1) X(type, 4, 1)
+#define HIGH_NIBBLES_FIRST 0
 
 typedef struct { __m256i value, magnitude; } vw; /* nibbles: the magnitude alone, + 8 */
 typedef __m256i vdot; /* of nibbles: pairs in 16 bits */

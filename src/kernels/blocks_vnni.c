@@ -29,6 +29,7 @@
     X(type, 1, 1) X(type, 1, 2) X(type, 1, 3) X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 2, 3) X(type, 2, 4) \
     X(type, 3, 1) X(type, 3, 2) X(type, 4, 1) X(type, 4, 2) X(type, 5, 1) X(type, 5, 2) X(type, 6, 1) X(type, 6, 2)
 #define BLOCK_TILES_MANY(X, type)
+#define HIGH_NIBBLES_FIRST 1
 
 typedef __m512i vw, vdot;
 typedef struct { __m512i even[2], odd[2]; } vtable; /* + 128 */
@@ -42,6 +43,8 @@ INLINE void v_nibbles(const uint8_t *p, vw *even, vw *odd) {
     *even = _mm512_and_si512(both, mask);
     *odd = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
 }
+INLINE vw v_low_nibbles(vw both) { return _mm512_and_si512(both, _mm512_set1_epi8(15)); }
+INLINE vw v_high_nibbles(vw both) { return _mm512_and_si512(both, _mm512_set1_epi8(-16)); } /* times 16 */
 INLINE vtable v_table(const mote_pair_table *pairs) {
     const __m512i zero_point = _mm512_set1_epi8(-128);
     vtable t;
@@ -79,6 +82,8 @@ INLINE vf v_pair_scales(const uint8_t *p) {
 INLINE vdot v_dot_begin(bool nibbles, const mote_block8 *a) {
     return _mm512_slli_epi32(_mm512_set1_epi32(-a->sum), nibbles ? 3 : 7);
 }
+INLINE vdot v_dot_begin_high(const mote_block8 *a) { return v_dot_begin(false, a); }
+INLINE vdot v_dot_high_done(vdot sum) { return _mm512_srai_epi32(sum, 4); }
 INLINE vdot v_dot(bool nibbles, vdot sum, vw w, const int8_t *a) {
     (void)nibbles;
     int32_t four;

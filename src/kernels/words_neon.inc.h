@@ -50,6 +50,7 @@ INLINE int8x16_t four_times(const int8_t *a) {
     memcpy(&four, a, sizeof four);
     return vreinterpretq_s8_s32(vdupq_n_s32(four));
 }
+#define HIGH_NIBBLES_FIRST 0
 #if DOTPROD
 #define MOST_ROWS 4
 #define FEW_PANELS {2, 1, 1, 1}
