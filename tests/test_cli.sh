@@ -597,6 +597,17 @@ grep -q '^f32 multiply-add' out && grep -q '^read DRAM' out && ok "bench roof: i
 code "bench roof --json" 0 bench roof --seconds 0.1 --threads 1 --json
 json "bench roof --json has its keys" threads f32_flops l1_read_bandwidth dram_write_bandwidth barrier_seconds
 code "bench roof: no time" 2 bench roof --seconds 0
+code "bench ladder" 0 bench ladder --rows 64 --cols 96 --seconds 0.001
+grep -q '^branch' out && grep -q '^192 dot products' out && ok "bench ladder: its rows" || fail "bench ladder: its rows"
+code "bench ladder --json" 0 bench ladder --rows 64 --seconds 0.001 --threads 1 --json
+json "bench ladder --json has its keys" ladders
+grep -q '"roof_share":' out && ok "bench ladder --json: rungs" || fail "bench ladder --json: rungs"
+code "bench ladder: no rows" 2 bench ladder --rows 0
+code "bench layers" 0 bench layers --dim 64 --hidden 172 --heads 4 --kv-heads 2 --vocab 97 --type q3h
+grep -q '^a layer ' out && ok "bench layers: its rows" || fail "bench layers: its rows"
+code "bench layers --json" 0 bench layers --dim 64 --hidden 172 --heads 4 --kv-heads 2 --vocab 97 -n 2 --json
+json "bench layers --json has its keys" ms_per_layer ms_per_token bytes_per_second layer_bytes
+code "bench layers: heads" 2 bench layers --dim 64 --heads 5
 code "profile decode" 0 profile decode m.gguf -n 16
 grep -q '^linear .*%' out && grep -q 'attn_output' out && ok "profile: bars and table" || fail "profile: bars and table"
 check "profile: no colour in a pipe" "$(grep -c "$(printf '\033')" out)" 0

@@ -498,6 +498,40 @@ typedef struct {
 MOTE_API mote_status mote_roof_measure(int threads, double seconds, mote_roof *roof, mote_error *error);
 MOTE_API mote_status mote_roof_json(const mote_roof *roof, char **json, mote_error *error);
 
+/* The product of a q4_0 matrix [rows, cols] and a normalised vector, y = W (x / rms(x) gain), in ever faster ways:
+ * what each step of an integer kernel is worth on this machine. */
+enum { MOTE_LADDER_RUNGS = 8 };
+typedef struct {
+    const char *name, *what; /* of static storage */
+    int threads;
+    double seconds;              /* of one product: the median of repeats */
+    double weight_bytes;         /* that it reads */
+    double roof_share;           /* of the least time that the peaks allow: 1 is the roof */
+    const char *bound;           /* what sets that: "integers", "L1", "L2", "L3", "DRAM" */
+} mote_ladder_rung;
+typedef struct {
+    int rows, cols;
+    uint64_t integers;      /* dot products of 32 weights that were compared between rungs: all were equal */
+    double largest_error;   /* of y between rungs, against the largest of y */
+    mote_ladder_rung rung[MOTE_LADDER_RUNGS];
+} mote_ladder;
+/* `roof` (mote_roof_measure) says the threads of the last rung and the peaks. seconds: for each rung, about, but three
+ * products at least; 0: 0.3. Fails where rungs disagree (MOTE_FAILED) or memory is short. */
+MOTE_API mote_status mote_ladder_run(int rows, int cols, const mote_roof *roof, double seconds, mote_ladder *ladder,
+                                     mote_error *error);
+MOTE_API mote_status mote_ladder_json(const mote_ladder *ladder, char **json, mote_error *error);
+
+/* Decoding with a model too large for this machine: all layers read the weights of one layer, which are random and of
+ * an integer type or f32. A layer that fits a cache is read from there after the first. */
+typedef struct {
+    int threads, tokens;
+    size_t layer_bytes, head_bytes, table_bytes, session_bytes; /* weights of one layer as read, ... */
+    double layer_seconds, token_seconds; /* median; a token: all layers, the head and the rest */
+    double bytes_per_second;             /* weights read in a token, over its seconds */
+} mote_layers_report;
+MOTE_API mote_status mote_layers_run(const mote_config *config, mote_type type, int tokens, int threads,
+                                     mote_layers_report *report, mote_error *error);
+
 /* Where the time of training, of reading a prompt or of decoding goes, op by op. */
 typedef enum { MOTE_PROFILE_TRAIN, MOTE_PROFILE_PREFILL, MOTE_PROFILE_DECODE } mote_profile_kind;
 typedef struct {
