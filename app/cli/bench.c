@@ -28,6 +28,7 @@ struct bench {
     mote_session *session;
     int context, batch, vocab;
     int32_t *token, *position;
+    uint8_t *none; /* zeros: reading a prompt wants the logits of its last token alone */
     uint64_t random;
 };
 
@@ -46,6 +47,7 @@ static mote_status run_tokens(struct bench *bench, int64_t n, int step, mote_err
             bench->position[i] = held + i;
         }
         mote_batch batch = {.n_tokens = count, .token = bench->token, .position = bench->position};
+        if (step > 1 && done + count < n) batch.want_logits = bench->none;
         mote_status status = mote_session_run(bench->session, &batch, error);
         if (status) return status;
         held += count;
@@ -135,7 +137,9 @@ static mote_status run_bench(int n_arguments, const char *const *arguments, mote
         bench.batch = mote_session_batch_tokens(bench.session);
         bench.token = malloc((size_t)bench.batch * sizeof *bench.token);
         bench.position = malloc((size_t)bench.batch * sizeof *bench.position);
-        if (!bench.token || !bench.position) status = mote_fail(error, MOTE_MEMORY, "no memory for a batch");
+        bench.none = calloc((size_t)bench.batch, 1);
+        if (!bench.token || !bench.position || !bench.none)
+            status = mote_fail(error, MOTE_MEMORY, "no memory for a batch");
     }
     struct row table[2];
     int n = 0;
@@ -157,6 +161,7 @@ static mote_status run_bench(int n_arguments, const char *const *arguments, mote
     }
     free(bench.token);
     free(bench.position);
+    free(bench.none);
     mote_session_destroy(bench.session);
     mote_model_close(model);
     return status;
