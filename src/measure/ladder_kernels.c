@@ -246,7 +246,7 @@ static void run_once_quantized(mote_ladder_job *job) {
 /* A few panels at a time, and the first lines of the next ones asked for: the machine sees where a stream goes only
  * after some lines of it. */
 static void run_prefetch(mote_ladder_job *job) {
-    enum { STEP = 4, LINES = 16, LINE_BYTES = 64 };
+    enum { STEP = 4, LINES = 4, LINE_BYTES = 64 };
     const int panels = (job->rows + MOTE_PANEL - 1) / MOTE_PANEL;
     const size_t panel_bytes = mote_ladder_panel_bytes(job->blocks);
     quantize_once(job);
@@ -255,7 +255,7 @@ static void run_prefetch(mote_ladder_job *job) {
         for (int i = end; i < end + STEP && i < panels; i++) {
             const uint8_t *next = job->panels + (size_t)i * panel_bytes;
             for (size_t at = 0; at < LINES * LINE_BYTES && at < panel_bytes; at += LINE_BYTES)
-                __builtin_prefetch(next + at, 0, 2);
+                __builtin_prefetch(next + at, 0, 3);
         }
         run_panels(job, begin, end);
     }
