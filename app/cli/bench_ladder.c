@@ -45,7 +45,8 @@ static mote_status run_bench_ladder(int n_arguments, const char *const *argument
     }
     mote_roof roof;
     mote_status status = mote_roof_measure((int)option_threads, 1, &roof, error);
-    if (!status && option_json) out_print("{\"ladders\":[");
+    mote_buffer buffer = {0}; /* JSON is printed when it is whole */
+    mote_buffer_print(&buffer, "{\"ladders\":[");
     for (int i = 0, done = 0; i < n && !status; i++) {
         mote_ladder ladder;
         char *json = NULL;
@@ -63,10 +64,12 @@ static mote_status run_bench_ladder(int n_arguments, const char *const *argument
         if (status) break;
         if (!option_json) print_ladder(&ladder);
         else status = mote_ladder_json(&ladder, &json, error);
-        if (json) out_print("%s%s", done++ ? "," : "", json);
+        if (json) mote_buffer_print(&buffer, "%s%s", done++ ? "," : "", json);
         mote_free(json);
     }
-    if (!status && option_json) out_print("]}\n");
+    mote_buffer_print(&buffer, "]}\n");
+    if (!status && option_json) return out_buffer(&buffer, error);
+    mote_buffer_deinit(&buffer);
     return status;
 }
 
