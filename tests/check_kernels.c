@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernels/panels.h"
+#include "kernels/bytes.h"
 #include "test.h"
 
 /* ---- memory: regions between pages without access */
@@ -392,6 +392,87 @@ static bool check_gemm_blocks(check *c) {
     return agree(c, "a row alone", got + row * g.c_row, single, columns, 0, 0);
 }
 
+/* ---- training in 8 bits: the same blocks, whichever way a matrix is read */
+
+static mote_real *take_matrix(int rows, int columns, size_t row) {
+    size_t n = (size_t)(rows - 1) * row + (size_t)columns;
+    mote_real *x = take_values(n), scale = (mote_real)ldexp(1, (int)draw(200) - 120);
+    int kind = (int)draw(8);
+    for (size_t i = 0; i < n; i++) {
+        if (kind == 0) x[i] *= scale;
+        if (kind == 1) x[i] = (mote_real)((int)draw(509) - 254) * (mote_real)0.25; /* codes of a half to round */
+        if (kind == 2 && draw(3)) x[i] = draw(2) ? 0 : (mote_real)-0.0;
+    }
+    if (kind == 3) x[draw((uint32_t)n)] = (mote_real)(draw(2) ? -INFINITY : draw(2) ? NAN : INFINITY);
+    return x;
+}
+
+/* quantize_tile through what uses it: down the columns as quantize along the rows of the matrix turned over. */
+static bool check_quantize_tile(check *c) {
+    int rows = 1 + (int)draw(100), columns = 1 + (int)draw(50), blocks = mote_blocks_of(rows);
+    size_t row = (size_t)columns + draw(3), n_blocks = (size_t)columns * (size_t)blocks,
+           bytes = mote_bytes_size(columns, rows);
+    mote_real *x = take_matrix(rows, columns, row), *turned = take_values((size_t)rows * (size_t)columns);
+    mote_block8 *expected = take_blocks(n_blocks), *got = take_blocks(n_blocks);
+    char *by_rows = take(bytes), *by_columns = take(bytes);
+    for (int i = 0; i < columns; i++) {
+        mote_real *column = turned + (size_t)i * (size_t)rows;
+        for (int r = 0; r < rows; r++) column[r] = x[(size_t)r * row + (size_t)i];
+        c->reference->quantize(column, rows, expected + (size_t)i * (size_t)blocks);
+    }
+    mote_bytes_turn(c->tested, x, row, rows, columns, got);
+    for (size_t i = 0; i < n_blocks; i++) {
+        if (!memcmp(&expected[i], &got[i], sizeof *got)) continue;
+        snprintf(c->problem, sizeof c->problem, "block %zu of %zu: scale %g and %g, sum %d and %d", i, n_blocks,
+                 (double)expected[i].scale, (double)got[i].scale, expected[i].sum, got[i].sum);
+        return false;
+    }
+    int half = (rows / 2 + 31) / 32 * 32; /* in two parts, as two tiles do */
+    mote_bytes_pack_rows(c->reference, turned, (size_t)rows, columns, rows, by_rows);
+    mote_bytes_pack_columns(c->tested, x, row, half < rows ? half : rows, columns, 0, blocks, by_columns);
+    if (half < rows)
+        mote_bytes_pack_columns(c->tested, x + (size_t)half * row, row, rows - half, columns, half / 32, blocks,
+                                by_columns);
+    if (!memcmp(by_rows, by_columns, bytes)) return true;
+    snprintf(c->problem, sizeof c->problem, "%d x %d packed differently by rows and by columns", rows, columns);
+    return false;
+}
+
+static bool check_gemm_bytes(check *c) {
+    mote_gemm_blocks g = {.rows = 1 + (int)draw(draw(4) ? 14 : 130), .columns = 1 + (int)draw(70)};
+    int k = 1 + (int)draw(draw(4) ? 100 : 900);
+    g.blocks = mote_blocks_of(k);
+    size_t rows = (size_t)g.rows, columns = (size_t)g.columns, blocks = (size_t)g.blocks;
+    mote_real *w = take_values(columns * (size_t)k), *x = take_values(rows * (size_t)k), *bias = take_values(columns);
+    char *panels = take(mote_bytes_size(g.columns, k));
+    mote_block8 *a = take_blocks(rows * blocks);
+    for (size_t r = 0; r < rows; r++) c->reference->quantize(x + r * (size_t)k, k, a + r * blocks);
+    mote_bytes_pack_rows(c->reference, w, (size_t)k, g.columns, k, panels);
+    mote_real *expected = take_values(rows * columns), *got = take_copy(expected, rows * columns),
+              *initial = take_copy(expected, rows * columns);
+    g.a = a;
+    g.a_row = blocks;
+    g.b = panels;
+    g.c_row = g.start_row = columns;
+    g.bias = draw(2) ? bias : NULL;
+    bool add = draw(2);
+    g.c = expected;
+    g.start = add ? expected : NULL;
+    c->reference->gemm_bytes(&g);
+    g.c = got;
+    g.start = add ? got : NULL;
+    c->tested->gemm_bytes(&g);
+    for (size_t i = 0; i < rows * columns && c->scalar; i++) { /* the witness: the values before they were rounded */
+        double sum = (add ? (double)initial[i] : 0) + (g.bias ? (double)bias[i % columns] : 0), size = 0;
+        for (size_t j = 0; j < (size_t)k; j++) {
+            double term = (double)x[i / columns * (size_t)k + j] * (double)w[i % columns * (size_t)k + j];
+            sum += term, size += 2.0 / 127;
+        }
+        if (!agree_one(c, "sum", sum, (double)got[i], 1e-5, size * 2)) return false;
+    }
+    return agree(c, "c", expected, got, rows * columns, 0, 0);
+}
+
 /* ---- norms */
 
 static bool check_rms_norm(check *c) {
@@ -676,6 +757,8 @@ static const slot slots[] = {
     SLOT(pack, MOTE_N_FLOAT_TYPES, 100),
     SLOT(quantize, 1, 300),
     SLOT(gemm_blocks, MOTE_N_INTEGER_TYPES, 250),
+    SLOT(gemm_bytes, 1, 250),
+    SLOT(quantize_tile, 1, 300),
     SLOT(rms_norm, 1, 200),
     SLOT(rms_norm_backward, 1, 200),
     SLOT(layer_norm, 1, 200),

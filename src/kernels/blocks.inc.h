@@ -12,7 +12,7 @@ enum {
     BUFFER_BLOCKS = 20, /* 640 deep: 23 KiB of two panels, of a 32 KiB L1 */
 };
 
-/* How weights lie in memory. WIDE is the buffer: bytes, and a float for each scale. */
+/* How weights lie in memory. WIDE is the buffer and what training packs: bytes, and a float for each scale. */
 typedef enum { BYTES, NIBBLES, PAIRS, ONE_SCALE, WIDE, N_KINDS } kind;
 
 /* One tile: c = start + a b over whole panels; start may equal c, and NULL is zero. */
@@ -251,7 +251,8 @@ static void run_part(const part *p, mote_type type) {
         WIDE_SCALES = BUFFER_BLOCKS * MOTE_PANEL * sizeof(float)
     };
     const mote_gemm_blocks *g = p->g;
-    const size_t n = (size_t)g->blocks, from = (size_t)p->from, panel = mote_panel_bytes(type, n);
+    const size_t n = (size_t)g->blocks, from = (size_t)p->from;
+    const size_t panel = p->type == WIDE ? mote_bytes_panel(n) : mote_panel_bytes(type, n);
     const bool copy = p->type == PAIRS && g->rows > FEW_ROWS;
     const int panels = (g->columns + MOTE_PANEL - 1) / MOTE_PANEL;
     const int widest = g->rows <= FEW_ROWS ? few_rows_panels[g->rows - 1] : MOST_PANELS;
@@ -308,6 +309,8 @@ static void gemm_q4_0(const mote_gemm_blocks *g) { gemm_blocks(g, MOTE_TYPE_Q4_0
 static void gemm_q3h(const mote_gemm_blocks *g) { gemm_blocks(g, MOTE_TYPE_Q3H, PAIRS); }
 static void gemm_q43(const mote_gemm_blocks *g) { gemm_blocks(g, MOTE_TYPE_Q43, PAIRS); }
 static void gemm_i8(const mote_gemm_blocks *g) { gemm_blocks(g, MOTE_TYPE_I8, ONE_SCALE); }
+/* The codes lie as q8_0's do. */
+static void gemm_bytes(const mote_gemm_blocks *g) { gemm_blocks(g, MOTE_TYPE_Q8_0, WIDE); }
 
 /* 32 activations that exist in memory. */
 INLINE void quantize_whole(const float *x, mote_block8 *block) {
@@ -334,7 +337,11 @@ static void quantize(const float *x, int n, mote_block8 *blocks) {
     quantize_whole(padded, blocks);
 }
 
+#include "kernels/quantize_tile.inc.h"
+
 static void fill_blocks(mote_kernels *table) {
+    table->gemm_bytes = gemm_bytes;
+    table->quantize_tile = quantize_tile;
     table->quantize = quantize;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q8_0)] = gemm_q8_0;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q4_0)] = gemm_q4_0;

@@ -13,7 +13,7 @@
 #pragma GCC target("avx2,fma,f16c")
 #endif
 
-#include "kernels/panels.h"
+#include "kernels/bytes.h"
 #include "kernels/formulas.h"
 #include "kernels/unroll.h"
 #include "kernels/vector_avx2.h"

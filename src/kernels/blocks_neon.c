@@ -5,7 +5,7 @@
 #include <arm_neon.h>
 #include <string.h>
 
-#include "kernels/panels.h"
+#include "kernels/bytes.h"
 #include "kernels/formulas.h"
 #include "kernels/unroll.h"
 #include "kernels/vector_neon.h"

@@ -68,13 +68,21 @@ void mote_blocks_pack(mote_type type, const void *w, size_t w_row_bytes, int n, 
                    (uint8_t *)panels + (size_t)(i / MOTE_PANEL) * bytes);
 }
 
+void mote_blocks_clear(mote_type type, int k, void *panel) {
+    memset(panel, 0, mote_panel_bytes(type, (size_t)mote_blocks_of(k)));
+}
+
+void mote_blocks_pack_row(mote_type type, const float *w, int k, int column, void *row, void *panel) {
+    mote_type_get(type)->from_f32(w, row, (size_t)k);
+    put_column(type, row, mote_blocks_of(k), column, panel);
+}
+
 void mote_blocks_pack_f32(mote_type type, const float *w, size_t w_row, int n, int k, void *row, void *panels) {
-    int n_blocks = mote_blocks_of(k);
-    size_t bytes = mote_panel_bytes(type, (size_t)n_blocks);
-    memset(panels, 0, bytes * (size_t)((n + MOTE_PANEL - 1) / MOTE_PANEL));
+    const size_t bytes = mote_panel_bytes(type, (size_t)mote_blocks_of(k));
     for (int i = 0; i < n; i++) {
-        mote_type_get(type)->from_f32(w + (size_t)i * w_row, row, (size_t)k);
-        put_column(type, row, n_blocks, i % MOTE_PANEL, (uint8_t *)panels + (size_t)(i / MOTE_PANEL) * bytes);
+        void *panel = (uint8_t *)panels + (size_t)(i / MOTE_PANEL) * bytes;
+        if (i % MOTE_PANEL == 0) mote_blocks_clear(type, k, panel);
+        mote_blocks_pack_row(type, w + (size_t)i * w_row, k, i % MOTE_PANEL, row, panel);
     }
 }
 
@@ -116,4 +124,11 @@ float mote_blocks_unpack(mote_type type, const void *panel, int n_blocks, int bl
     uint16_t half;
     memcpy(&half, scale + 2 * column, sizeof half);
     return mote_f16_to_f32(half);
+}
+
+void mote_blocks_values(mote_type type, const void *panel, int n_blocks, int block, int column,
+                        float values[MOTE_BLOCK_VALUES]) {
+    int8_t weights[MOTE_BLOCK_VALUES];
+    const float scale = mote_blocks_unpack(type, panel, n_blocks, block, column, weights);
+    for (int p = 0; p < MOTE_BLOCK_VALUES; p++) values[weight_at(p)] = (float)weights[p] * scale;
 }

@@ -1,5 +1,5 @@
 /* The reference of the products with 8-bit activations: integer dots of a block, one chain of fused multiply-adds. */
-#include "kernels/panels.h"
+#include "kernels/bytes.h"
 #include "kernels/formulas.h"
 #include "kernels/scalar.h"
 
@@ -38,8 +38,19 @@ static void quantize_scalar(const mote_real *x, int n, mote_block8 *blocks) {
     }
 }
 
-static void gemm_scalar(const mote_gemm_blocks *g, mote_type type) {
-    const size_t panel_bytes = mote_panel_bytes(type, (size_t)g->blocks);
+static float unpack_bytes(const void *panel, int n_blocks, int block, int column, int8_t weights[MOTE_BLOCK_VALUES]) {
+    const uint8_t *codes = (const uint8_t *)panel + (size_t)block * MOTE_BYTES_CODES, *scales =
+        (const uint8_t *)panel + (size_t)n_blocks * MOTE_BYTES_CODES + (size_t)block * MOTE_BYTES_SCALES;
+    float scale;
+    for (int p = 0; p < MOTE_BLOCK_VALUES; p++)
+        weights[p] = (int8_t)(codes[p / 4 * MOTE_BLOCK_VECTOR + column * 4 + p % 4] - 128);
+    memcpy(&scale, scales + (size_t)column * sizeof scale, sizeof scale);
+    return scale;
+}
+
+/* bytes: panels of bytes with f32 scales, and no type. */
+static void gemm_scalar(const mote_gemm_blocks *g, mote_type type, bool bytes) {
+    const size_t n = (size_t)g->blocks, panel_bytes = bytes ? mote_bytes_panel(n) : mote_panel_bytes(type, n);
     for (int column = 0; column < g->columns; column++) {
         const char *panel = (const char *)g->b + (size_t)(column / MOTE_PANEL) * panel_bytes;
         mote_real *c = g->c + column, bias = g->bias ? g->bias[column] : 0;
@@ -49,7 +60,8 @@ static void gemm_scalar(const mote_gemm_blocks *g, mote_type type) {
         }
         for (int block = 0; block < g->blocks; block++) {
             int8_t weights[MOTE_BLOCK_VALUES];
-            float scale = mote_blocks_unpack(type, panel, g->blocks, block, column % MOTE_PANEL, weights);
+            float scale = bytes ? unpack_bytes(panel, g->blocks, block, column % MOTE_PANEL, weights)
+                                : mote_blocks_unpack(type, panel, g->blocks, block, column % MOTE_PANEL, weights);
             for (int row = 0; row < g->rows; row++) {
                 const mote_block8 *a = g->a + (size_t)row * g->a_row + block;
                 int32_t dot = 0;
@@ -61,13 +73,19 @@ static void gemm_scalar(const mote_gemm_blocks *g, mote_type type) {
     }
 }
 
-static void gemm_q8_0_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q8_0); }
-static void gemm_q4_0_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q4_0); }
-static void gemm_q3h_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q3H); }
-static void gemm_q43_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q43); }
-static void gemm_i8_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_I8); }
+static void gemm_q8_0_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q8_0, false); }
+static void gemm_q4_0_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q4_0, false); }
+static void gemm_q3h_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q3H, false); }
+static void gemm_q43_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q43, false); }
+static void gemm_i8_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_I8, false); }
+
+static void gemm_bytes_scalar(const mote_gemm_blocks *g) { gemm_scalar(g, MOTE_TYPE_Q8_0, true); }
+
+#include "kernels/quantize_tile.inc.h"
 
 void mote_kernels_fill_blocks_scalar(mote_kernels *table) {
+    table->gemm_bytes = gemm_bytes_scalar;
+    table->quantize_tile = quantize_tile;
     table->quantize = quantize_scalar;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q8_0)] = gemm_q8_0_scalar;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q4_0)] = gemm_q4_0_scalar;

@@ -15,7 +15,7 @@
 #pragma GCC target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")
 #endif
 
-#include "kernels/panels.h"
+#include "kernels/bytes.h"
 #include "kernels/formulas.h"
 #include "kernels/unroll.h"
 #include "kernels/vector_avx512.h"

@@ -108,6 +108,11 @@ typedef struct {
      * Below 1e-30 all is zero; a block with an infinity or a NaN gets the scale NaN. Values beyond n are zero. */
     void (*quantize)(const mote_real *x, int n, mote_block8 *blocks);
     void (*gemm_blocks[MOTE_N_INTEGER_TYPES])(const mote_gemm_blocks *g); /* by mote_integer_slot(type of B) */
+    /* Training in 8 bits (kernels/bytes.h): B in panels of bytes with f32 scales. */
+    void (*gemm_bytes)(const mote_gemm_blocks *g);
+    /* 32 rows of 16 columns -> a block down each column, as quantize would: codes + 128 as they lie in a panel (512
+     * bytes), 16 scales, 16 sums of codes. */
+    void (*quantize_tile)(const mote_real *x, size_t x_row, uint8_t *codes, float *scales, int32_t *sums);
 
     /* ---- norms, one row of n; y may equal x. eps inside the root. */
     mote_real (*rms_norm)(const mote_real *x, const mote_real *gain, int n, mote_real epsilon,

@@ -48,6 +48,12 @@ void mote_blocks_pack(mote_type type, const void *w, size_t w_row_bytes, int n, 
 /* The same from floats: each row is quantized by the type's from_f32 into `row` (mote_row_bytes(type, k) bytes), then
  * packed. Rows of one matrix may be packed by several threads, in multiples of 16. */
 void mote_blocks_pack_f32(mote_type type, const float *w, size_t w_row, int n, int k, void *row, void *panels);
+/* One row of those, as column `column` of one panel that mote_blocks_clear has emptied. */
+void mote_blocks_clear(mote_type type, int k, void *panel);
+void mote_blocks_pack_row(mote_type type, const float *w, int k, int column, void *row, void *panel);
+/* A column's block as to_f32 would make it. */
+void mote_blocks_values(mote_type type, const void *panel, int n_blocks, int block, int column,
+                        float values[MOTE_BLOCK_VALUES]);
 /* The 32 weights of a column's block in the order of mote_block8's codes, and their scale: how a panel is read back. */
 float mote_blocks_unpack(mote_type type, const void *panel, int n_blocks, int block, int column,
                          int8_t weights[MOTE_BLOCK_VALUES]);

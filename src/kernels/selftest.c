@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/buffer.h"
-#include "kernels/panels.h"
+#include "kernels/bytes.h"
 
 enum { VALUES = 333, ROWS = 7, COLUMNS = 21, DEPTH = 15, HEAD = 22, TARGET = 5, BLOCKS_DEPTH = 70 };
 
@@ -80,6 +80,25 @@ static void run_gemm_q4_0(const mote_kernels *k, work *v) { blocks_with(k, v, MO
 static void run_gemm_q3h(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_Q3H); }
 static void run_gemm_q43(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_Q43); }
 static void run_gemm_i8(const mote_kernels *k, work *v) { blocks_with(k, v, MOTE_TYPE_I8); }
+
+static void run_quantize_tile(const mote_kernels *k, work *v) {
+    uint8_t codes[MOTE_BYTES_CODES];
+    float scales[MOTE_PANEL];
+    int32_t sums[MOTE_PANEL];
+    k->quantize_tile(v->x, 5, codes, scales, sums); /* rows overlap */
+    for (int i = 0; i < VALUES; i++) v->z[i] = (mote_real)codes[i];
+    for (int i = 0; i < MOTE_PANEL; i++) v->y[i] = (mote_real)scales[i] + (mote_real)sums[i];
+}
+static void run_gemm_bytes(const mote_kernels *k, work *v) {
+    enum { BLOCKS = (BLOCKS_DEPTH + MOTE_BLOCK_VALUES - 1) / MOTE_BLOCK_VALUES, STEP = 12 };
+    mote_block8 a[ROWS * BLOCKS];
+    char panels[2 * BLOCKS * (MOTE_BYTES_CODES + MOTE_BYTES_SCALES)];
+    for (int r = 0; r < ROWS; r++) k->quantize(v->x + r * STEP, BLOCKS_DEPTH, a + r * BLOCKS);
+    mote_bytes_pack_rows(k, v->y, STEP, COLUMNS, BLOCKS_DEPTH, panels);
+    mote_gemm_blocks g = {.rows = ROWS, .columns = COLUMNS, .blocks = BLOCKS, .a = a, .a_row = BLOCKS, .b = panels,
+                          .c = v->z, .c_row = COLUMNS, .bias = v->w};
+    k->gemm_bytes(&g);
+}
 
 static void run_rms_norm(const mote_kernels *k, work *v) {
     v->number = (double)k->rms_norm(v->x, v->y, VALUES, tenth, v->z);
@@ -167,6 +186,8 @@ static const struct {
     {"gemm q3h", run_gemm_q3h, true},
     {"gemm q43", run_gemm_q43, true},
     {"gemm i8", run_gemm_i8, true},
+    {"gemm_bytes", run_gemm_bytes, true},
+    {"quantize_tile", run_quantize_tile, true},
     {"rms_norm", run_rms_norm, false},
     {"rms_norm_backward", run_rms_norm_backward, false},
     {"layer_norm", run_layer_norm, false},
