@@ -78,7 +78,7 @@ static void pack_all(bench *b) {
         if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
         const mote_tensor *t = &b->program->tensors[op->in[1]];
         if (!b->packed[op->in[1]]) b->packed[op->in[1]] = mote_allocate(mote_packed_bytes(t->type, t->rows, t->cols));
-        mote_exec_pack(b->x, op->in[1], 0, t->rows);
+        mote_exec_pack(b->x, op->in[1], 0, t->rows, 0);
     }
 }
 

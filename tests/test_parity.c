@@ -251,7 +251,7 @@ typedef struct {
 
 static void repack(const training *t, const mote_model *model) {
     for (int i = 0; i < model->program->n_tensors; i++)
-        if (t->exec->strips[i]) mote_exec_pack(t->exec, (mote_tensor_id)i, 0, model->program->tensors[i].rows);
+        if (t->exec->strips[i]) mote_exec_pack(t->exec, (mote_tensor_id)i, 0, model->program->tensors[i].rows, 0);
 }
 
 static bool open_training(const golden *g, mote_model *model, int threads, training *t) {

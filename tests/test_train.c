@@ -327,6 +327,8 @@ static void differences_are_named(void) {
     OPTION(dropout, 0.1);
     OPTION(average, 0.9);
     OPTION(seed, 4);
+    OPTION(precision, MOTE_PRECISION_INT8);
+    OPTION(qat, MOTE_TYPE_Q4_0);
 #undef OPTION
     mote_config changed = c;
     changed.layers = 3;
@@ -671,11 +673,17 @@ static void recipes_are_complete_and_respectful(void) {
 
 /* Run as a process of its own: prints planned and measured bytes. */
 static int measure_memory(int size) {
-    static const struct { int family, dim, layers, context, batch, vocab, threads, optimizer; } shapes[] = {
-        {MOTE_FAMILY_LLAMA, 32, 1, 32, 2, 60, 1, MOTE_OPTIMIZER_ADAMW},
-        {MOTE_FAMILY_LLAMA, 64, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_MUON},
-        {MOTE_FAMILY_GPT2, 128, 2, 64, 8, 2000, 2, MOTE_OPTIMIZER_ADAMW},
-        {MOTE_FAMILY_LLAMA, 256, 2, 32, 4, 5000, 3, MOTE_OPTIMIZER_MUON},
+    static const struct {
+        int family, dim, layers, context, batch, vocab, threads, optimizer, precision, qat;
+    } shapes[] = {
+        {MOTE_FAMILY_LLAMA, 32, 1, 32, 2, 60, 1, MOTE_OPTIMIZER_ADAMW, 0, 0},
+        {MOTE_FAMILY_LLAMA, 64, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_MUON, 0, 0},
+        {MOTE_FAMILY_GPT2, 128, 2, 64, 8, 2000, 2, MOTE_OPTIMIZER_ADAMW, 0, 0},
+        {MOTE_FAMILY_LLAMA, 256, 2, 32, 4, 5000, 3, MOTE_OPTIMIZER_MUON, 0, 0},
+        {MOTE_FAMILY_LLAMA, 128, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_INT8, 0},
+        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_INT8, 0},
+        {MOTE_FAMILY_LLAMA, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_MUON, MOTE_PRECISION_INT8, MOTE_TYPE_Q4_0},
+        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 1, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_F32, MOTE_TYPE_Q8_0},
     };
     mote_config c = mote_config_default((mote_family)shapes[size].family);
     c.dim = shapes[size].dim, c.layers = shapes[size].layers, c.context = shapes[size].context,
@@ -684,6 +692,7 @@ static int measure_memory(int size) {
     o.batch = shapes[size].batch, o.threads = shapes[size].threads,
     o.optimizer = (mote_optimizer)shapes[size].optimizer;
     o.average = size % 2 ? 0.9 : 0;
+    o.precision = (mote_precision)shapes[size].precision, o.qat = (mote_type)shapes[size].qat;
     mote_memory_plan plan;
     mote_model *model = NULL;
     mote_trainer *trainer = NULL;
@@ -707,7 +716,7 @@ static void planned_memory_is_the_peak(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MOTE_SANITIZED)
     test_skip("a sanitizer needs memory of its own");
 #else
-    for (int size = 0; size < 4; size++) {
+    for (int size = 0; size < 8; size++) {
         char command[64];
         unsigned long long planned = 0;
         long peak = 0;
@@ -727,7 +736,7 @@ static void planned_memory_is_the_peak(void) {
 }
 
 int main(int n_arguments, char **arguments) {
-    if (n_arguments == 3 && strcmp(arguments[1], "memory") == 0) return measure_memory(atoi(arguments[2]) & 3);
+    if (n_arguments == 3 && strcmp(arguments[1], "memory") == 0) return measure_memory(atoi(arguments[2]) & 7);
     bool ok = prepare();
     if (ok) {
         RUN(threads_do_not_change_bits);

@@ -403,6 +403,10 @@ typedef enum {
     MOTE_SCHEDULE_WSD
 } mote_schedule;
 
+/* How matrices are multiplied in training; weights, sums and the optimizer are f32 in each. int8: operands are rounded
+ * to 8 bits in blocks of 32. */
+typedef enum { MOTE_PRECISION_F32, MOTE_PRECISION_F16, MOTE_PRECISION_BF16, MOTE_PRECISION_INT8 } mote_precision;
+
 typedef struct {
     size_t struct_bytes;
     int batch, accumulate; /* sequences of the context's length in a micro-batch; micro-batches in a step */
@@ -420,6 +424,8 @@ typedef struct {
     double average;     /* decay of the averaged weights that evaluation and saving use; 0: off */
     uint64_t seed;
     int threads;        /* 0: all cores */
+    mote_precision precision;
+    mote_type qat; /* q8_0, q4_0, q3h, q43, i8: quantization-aware training, for a model that is saved so; f32: off */
 } mote_train_options;
 
 typedef struct {
@@ -474,7 +480,8 @@ MOTE_API mote_status mote_trainer_save(const mote_trainer *trainer, const char *
 /* Continues from a checkpoint written with the same shape, options and data; a difference is named and refused. */
 MOTE_API mote_status mote_trainer_resume(mote_trainer *trainer, const char *path, mote_error *error);
 MOTE_API int64_t mote_trainer_steps_done(const mote_trainer *trainer);
-MOTE_API const mote_model *mote_trainer_model(mote_trainer *trainer); /* current weights, ready for a session */
+MOTE_API const mote_model *mote_trainer_model(mote_trainer *trainer); /* current weights, for a session
+    that is made now: with int8 or qat, one of before may go on with the weights it began with */
 
 /* ---- measuring ---------------------------------------------------------------------------------------------- */
 

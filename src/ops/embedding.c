@@ -20,6 +20,15 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
 static void read_row(const mote_exec *x, mote_tensor_id id, int row, bool add, mote_real *y) {
     const mote_tensor *t = mote_tensor_of(x->program, id);
     size_t cols = (size_t)t->cols;
+    if (mote_is_rounded(x, id)) {
+        for (size_t i = 0; i < cols; i += MOTE_BLOCK_VALUES) {
+            float values[MOTE_BLOCK_VALUES];
+            mote_rounded_block(x, id, row, (int)i / MOTE_BLOCK_VALUES, values);
+            const size_t n = cols - i < MOTE_BLOCK_VALUES ? cols - i : MOTE_BLOCK_VALUES;
+            for (size_t j = 0; j < n; j++) y[i + j] = add ? y[i + j] + values[j] : values[j];
+        }
+        return;
+    }
     if (t->type == MOTE_TYPE_F32) {
         const mote_real *source = (const mote_real *)x->weight[id] + (size_t)row * cols;
         if (add) x->kernels->add(source, y, cols);
@@ -80,6 +89,8 @@ static void backward_weights(const mote_exec *x, const mote_op *op, int part, mo
     }
 }
 
+static size_t scratch(const mote_exec *x, const mote_op *op) { return mote_rounding_scratch(x, op->in[0]); }
+
 static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
     (void)position;
     mote_cost c = {0};
@@ -115,6 +126,7 @@ const mote_op_info mote_op_embedding = {
     .weight_parts = weight_parts,
     .backward_weights = backward_weights,
     .cost = cost,
+    .scratch = scratch,
     .n_examples = 2,
     .example = example,
 };

@@ -5,11 +5,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/bytes.h"
 #include "ops/ops.h"
 #include "ops/rope.h"
 
 enum {
     MOST_TILE = 96,                      /* rows of a tile: 8 tiles of the 12-row micro-kernel */
+    /* The least vocabulary whose head is worth 8 bits in training: a smaller one costs little, and errors of the logits
+     * are in every gradient. */
+    LEAST_HEAD = 1024,
     CHUNK_BYTES = 32 << 20,              /* logits of a chunk of the head */
 };
 
@@ -17,8 +21,10 @@ enum {
 
 static int tile_rows(const mote_exec *x, int threads) {
     int rows = x->n_rows / (threads * 4); /* four tiles a thread even out what another process takes */
-    rows = (rows + 11) / 12 * 12;
-    return rows < 12 ? 12 : rows > MOST_TILE ? MOST_TILE : rows;
+    /* of 8-bit training: blocks along the tokens do not begin in one tile and end in another */
+    int unit = x->bytes ? MOTE_BLOCK_VALUES : 12;
+    rows = (rows + unit - 1) / unit * unit;
+    return rows < unit ? unit : rows > MOST_TILE ? MOST_TILE : rows;
 }
 
 static inline mote_slice whole(const mote_exec *x, int i, int begin, int end) {
@@ -152,22 +158,6 @@ void mote_exec_zero_gradients(mote_exec *x) {
     }
 }
 
-void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows) {
-    const mote_tensor *t = mote_tensor_of(x->program, id);
-    size_t cols = (size_t)t->cols, all = (size_t)t->rows;
-    const mote_real *w = (const mote_real *)x->weight[id] + (size_t)row * cols;
-    x->kernels->pack[MOTE_TYPE_F32](w, cols, rows, t->cols, (mote_real *)x->packed[id] + (size_t)row * cols);
-    for (size_t c = 0; c < cols; c += MOTE_PANEL) {
-        mote_real *strip = x->strips[id] + c * all + (size_t)row * MOTE_PANEL;
-        size_t width = cols - c < MOTE_PANEL ? cols - c : MOTE_PANEL;
-        for (int r = 0; r < rows; r++, strip += MOTE_PANEL) {
-            const mote_real *from = w + (size_t)r * cols + c;
-            if (width == MOTE_PANEL) memcpy(strip, from, MOTE_PANEL * sizeof *strip); /* one register, not a call */
-            else memcpy(strip, from, width * sizeof *strip);
-        }
-    }
-}
-
 /* ---- memory */
 
 static size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -253,16 +243,56 @@ static void lay_weight_gradients(mote_exec *x, layout *l, const mote_exec_option
     l->bytes.gradients_of_weights = l->at - begin;
 }
 
+static bool is_product(const mote_program *program, mote_tensor_id id) {
+    for (int i = 0; i < program->n_ops; i++) {
+        const mote_op *op = &program->ops[i];
+        if ((op->kind == MOTE_OP_LINEAR || op->kind == MOTE_OP_HEAD) && op->in[1] == id) return true;
+    }
+    return false;
+}
+
+/* What products read of the weights, beside panels that are the model's. */
 static void lay_strips(mote_exec *x, layout *l, const mote_exec_options *options) {
     size_t begin = l->at;
     for (int i = 0; i < x->program->n_ops && options->training; i++) {
         const mote_op *op = &x->program->ops[i];
         if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
-        const mote_tensor *t = mote_tensor_of(x->program, op->in[1]);
-        mote_real *strips = take(l, mote_packed_values(t->cols, t->rows) * sizeof *strips);
+        void *strips = take(l, mote_strips_bytes(x, op->in[1]));
         if (l->base) x->strips[op->in[1]] = strips;
     }
+    for (int i = 0; i < x->program->n_tensors && options->training; i++) {
+        bool product = x->bytes && is_product(x->program, (mote_tensor_id)i);
+        if (!product && !mote_is_rounded(x, (mote_tensor_id)i)) continue;
+        void *panels = take(l, mote_panels_bytes(x, (mote_tensor_id)i, x->program->tensors[i].rows));
+        if (l->base) x->own_packed[i] = panels;
+    }
     l->bytes.strips = l->at - begin;
+}
+
+/* Inputs packed along the tokens: one memory for all groups, since only one is at work. */
+static void lay_columns(mote_exec *x, layout *l) {
+    size_t most = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        char *base = pass ? take(l, most) : NULL;
+        for (int g = 0; g < x->plan.n_groups; g++) {
+            const mote_group *group = &x->plan.groups[g];
+            size_t at = 0;
+            for (int i = group->end - 1; i >= group->begin; i--) {
+                const mote_op *op = &x->program->ops[i];
+                if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
+                int tokens = op->kind == MOTE_OP_HEAD ? x->chunk_rows : x->max_rows, other = group->end - 1;
+                while (other > i && (x->program->ops[other].kind != MOTE_OP_LINEAR ||
+                                     x->program->ops[other].in[0] != op->in[0]))
+                    other--;
+                if (base && l->base) {
+                    x->columns[i] = other > i ? x->columns[other] : base + at;
+                    x->makes_columns[i] = other == i;
+                }
+                if (other == i) at += aligned(mote_bytes_size(x->program->tensors[op->in[0]].cols, tokens));
+            }
+            if (at > most) most = at;
+        }
+    }
 }
 
 static void lay_activations(mote_exec *x, layout *l) {
@@ -286,6 +316,7 @@ static void lay_rest(mote_exec *x, layout *l, const mote_exec_options *options, 
     x->logits = take(l, (size_t)options->max_wanted * vocab * sizeof *x->logits);
     l->bytes.logits = l->at - begin;
     begin = l->at;
+    if (x->bytes) lay_columns(x, l);
     for (int i = 0; i < x->program->n_ops; i++) {
         const mote_op_info *info = mote_op_get(x->program->ops[i].kind);
         size_t needed = info->scratch ? info->scratch(x, &x->program->ops[i]) : 0;
@@ -323,6 +354,11 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     x->state_context = (o->context + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
     x->private_state = o->loss || o->training;
     x->training = o->training;
+    x->bytes = o->bytes;
+    x->rounded = o->rounded;
+    x->exact = MOTE_NONE;
+    for (int i = 0; i < program->n_ops; i++)
+        if (program->ops[i].kind == MOTE_OP_HEAD && program->vocab < LEAST_HEAD) x->exact = program->ops[i].in[1];
     size_t row = (size_t)(program->vocab > 0 ? program->vocab : 1) * sizeof(mote_real), rows = CHUNK_BYTES / row;
     if (rows < 48) rows = 48;
     x->chunk_rows = rows < (size_t)o->max_rows ? (int)rows : o->max_rows;
@@ -376,16 +412,23 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     x->value = mote_allocate_zero(n + 1, sizeof *x->value);
     x->gradient = mote_allocate_zero(n + 1, sizeof *x->gradient);
     x->strips = mote_allocate_zero(n + 1, sizeof *x->strips);
+    x->own_packed = mote_allocate_zero(n + 1, sizeof *x->own_packed);
+    x->columns = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->columns);
+    x->makes_columns = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->makes_columns);
     x->rope = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->rope);
     x->scratch = mote_allocate_zero((size_t)threads, sizeof *x->scratch);
     x->next = mote_allocate_zero((size_t)x->n_phases, sizeof *x->next);
     x->shares = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->shares);
     x->calls = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->calls);
     x->arena = mote_allocate_zero(1, l.at + 64);
-    if (!x->value || !x->gradient || !x->strips || !x->rope || !x->scratch || !x->next || !x->shares || !x->calls ||
-        !x->arena) {
+    if (!x->value || !x->gradient || !x->strips || !x->own_packed || !x->columns || !x->makes_columns || !x->rope ||
+        !x->scratch || !x->next || !x->shares || !x->calls || !x->arena) {
         status = mote_fail_memory(error, "running this model", l.at);
         goto failed;
+    }
+    if (x->bytes || x->rounded != MOTE_TYPE_F32) {
+        memcpy(x->own_packed, packed, n * sizeof *packed);
+        x->packed = x->own_packed;
     }
     l = (layout){.base = x->arena};
     lay(x, &l, options, threads);
@@ -409,6 +452,9 @@ void mote_exec_destroy(mote_exec *x) {
     mote_release(x->value);
     mote_release(x->gradient);
     mote_release(x->strips);
+    mote_release(x->own_packed);
+    mote_release(x->columns);
+    mote_release(x->makes_columns);
     mote_release((void *)x->rope);
     mote_release(x->scratch);
     mote_release(x->next);

@@ -23,7 +23,7 @@ static void logits_of(const mote_exec *x, const mote_op *op, mote_worker *w, int
     mote_gemm g = {
         .rows = rows,
         .columns = columns,
-        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, weight->cols),
+        .b = (const char *)x->packed[op->in[1]] + mote_panels_bytes(x, op->in[1], first),
         .c = c + first,
         .c_row = (size_t)weight->rows,
     };
@@ -44,10 +44,10 @@ static void infer(const mote_exec *x, const mote_op *op, mote_worker *w) {
     mote_phase_end(x, w);
 }
 
-/* Loss of rows [begin, end) of the chunk that starts at row `chunk`, and the gradient of x. */
-static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int begin, int end) {
+/* Loss of rows [begin, end) of the chunk of `rows` rows that starts at row `chunk`, and the gradient of x. */
+static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int rows, int begin, int end) {
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
-    size_t vocab = (size_t)weight->rows, depth = (size_t)weight->cols;
+    size_t vocab = (size_t)weight->rows;
     mote_real *logits = x->chunk + (size_t)(begin - chunk) * vocab;
     logits_of(x, op, w, begin, end - begin, 0, weight->rows, logits);
     for (int r = begin; r < end; r++) {
@@ -61,44 +61,13 @@ static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chun
             memset(row, 0, vocab * sizeof *row);
     }
     if (!x->training) return;
-    mote_gemm g = {
-        .rows = end - begin,
-        .columns = weight->cols,
-        .depth = weight->rows,
-        .a = logits,
-        .a_row = vocab,
-        .a_depth = 1,
-        .b = x->strips[op->in[1]],
-        .b_panel = vocab * MOTE_PANEL,
-        .b_depth = MOTE_PANEL,
-        .b_padded = true,
-        .c = mote_gradient(x, op->in[0], begin),
-        .c_row = depth,
-    };
-    x->kernels->gemm[MOTE_TYPE_F32](&g);
+    mote_product_input(x, w, op->in[1], logits, end - begin, mote_gradient(x, op->in[0], begin), false);
+    mote_product_columns(x, op, chunk, rows, begin, end - begin);
 }
 
-static void weight_gradient(const mote_exec *x, const mote_op *op, int chunk, int rows, int part) {
-    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
-    size_t vocab = (size_t)weight->rows, depth = (size_t)weight->cols;
-    int begin = part * ROWS_PART, n = weight->rows - begin < ROWS_PART ? weight->rows - begin : ROWS_PART;
-    mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * depth;
-    mote_gemm g = {
-        .rows = n,
-        .columns = weight->cols,
-        .depth = rows,
-        .a = x->chunk + begin,
-        .a_row = 1,
-        .a_depth = vocab,
-        .b = mote_value(x, op->in[0], chunk),
-        .b_panel = MOTE_PANEL,
-        .b_depth = depth,
-        .c = dw,
-        .c_row = depth,
-        .start = dw,
-        .start_row = depth,
-    };
-    x->kernels->gemm[MOTE_TYPE_F32](&g);
+static void weight_gradient(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int rows, int part) {
+    int all = mote_tensor_of(x->program, op->in[1])->rows, begin = part * ROWS_PART;
+    mote_product_weights(x, w, op, x->chunk, chunk, rows, begin, all - begin < ROWS_PART ? all - begin : ROWS_PART);
 }
 
 static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
@@ -107,11 +76,11 @@ static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
         int rows = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;
         for (int part; (part = mote_part(x, w, (rows + TILE - 1) / TILE)) >= 0;) {
             int begin = chunk + part * TILE, end = begin + TILE < chunk + rows ? begin + TILE : chunk + rows;
-            lose(x, op, w, chunk, begin, end);
+            lose(x, op, w, chunk, rows, begin, end);
         }
         mote_phase_end(x, w);
         if (!x->training) continue; /* the next chunk overwrites logits that nobody reads any more */
-        for (int part; (part = mote_part(x, w, parts)) >= 0;) weight_gradient(x, op, chunk, rows, part);
+        for (int part; (part = mote_part(x, w, parts)) >= 0;) weight_gradient(x, op, w, chunk, rows, part);
         mote_phase_end(x, w);
     }
 }
@@ -135,7 +104,10 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
                            (double)weight->rows * (double)mote_row_bytes(weight->type, (size_t)weight->cols)};
 }
 
-static size_t scratch(const mote_exec *x, const mote_op *op) { return mote_product_scratch(x, op->in[1]); }
+static size_t scratch(const mote_exec *x, const mote_op *op) {
+    size_t forward = mote_product_scratch(x, op->in[1]), training = mote_training_scratch(x, op->in[1], x->chunk_rows);
+    return forward > training ? forward : training;
+}
 
 static void example(mote_builder *b, int n) {
     (void)n;

@@ -29,7 +29,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
     mote_gemm g = {
         .rows = s->row_end - s->row_begin,
         .columns = s->column_end - first,
-        .b = (const char *)x->packed[op->in[1]] + mote_packed_bytes(weight->type, first, weight->cols),
+        .b = (const char *)x->packed[op->in[1]] + mote_panels_bytes(x, op->in[1], first),
         .c = mote_value(x, op->out[0], s->row_begin) + first,
         .c_row = (size_t)weight->rows,
         .start = op->in[3] == MOTE_NONE ? NULL : mote_value(x, op->in[3], s->row_begin) + first,
@@ -40,28 +40,11 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
 }
 
 static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *s, mote_worker *w) {
-    (void)w;
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
     int rows = s->row_end - s->row_begin;
     const mote_real *dy = mote_gradient(x, op->out[0], s->row_begin);
-    mote_real *dx = mote_gradient(x, op->in[0], s->row_begin);
-    mote_gemm g = {
-        .rows = rows,
-        .columns = weight->cols,
-        .depth = weight->rows,
-        .a = dy,
-        .a_row = (size_t)weight->rows,
-        .a_depth = 1,
-        .b = x->strips[op->in[1]],
-        .b_panel = (size_t)weight->rows * MOTE_PANEL,
-        .b_depth = MOTE_PANEL,
-        .b_padded = true,
-        .c = dx,
-        .c_row = (size_t)weight->cols,
-        .start = (adds & 1) ? dx : NULL,
-        .start_row = (size_t)weight->cols,
-    };
-    x->kernels->gemm[MOTE_TYPE_F32](&g);
+    mote_product_input(x, w, op->in[1], dy, rows, mote_gradient(x, op->in[0], s->row_begin), adds & 1);
+    mote_product_columns(x, op, 0, x->n_rows, s->row_begin, rows);
     if (op->in[3] == MOTE_NONE) return;
     mote_real *dresidual = mote_gradient(x, op->in[3], s->row_begin);
     size_t n = (size_t)rows * (size_t)weight->rows;
@@ -75,27 +58,10 @@ static int weight_parts(const mote_exec *x, const mote_op *op) {
 }
 
 static void backward_weights(const mote_exec *x, const mote_op *op, int part, mote_worker *w) {
-    (void)w;
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
     int most = rows_of_part(x, weight->rows), begin = part * most;
     int rows = weight->rows - begin < most ? weight->rows - begin : most;
-    mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * (size_t)weight->cols;
-    mote_gemm g = {
-        .rows = rows,
-        .columns = weight->cols,
-        .depth = x->n_rows,
-        .a = mote_gradient(x, op->out[0], 0) + begin,
-        .a_row = 1,
-        .a_depth = (size_t)weight->rows,
-        .b = mote_value(x, op->in[0], 0),
-        .b_panel = MOTE_PANEL,
-        .b_depth = (size_t)weight->cols,
-        .c = dw,
-        .c_row = (size_t)weight->cols,
-        .start = dw,
-        .start_row = (size_t)weight->cols,
-    };
-    x->kernels->gemm[MOTE_TYPE_F32](&g);
+    mote_product_weights(x, w, op, mote_gradient(x, op->out[0], 0), 0, x->n_rows, begin, rows);
     if (op->in[2] == MOTE_NONE) return;
     mote_real *dbias = x->gradient[op->in[2]] + begin;
     for (int r = 0; r < x->n_rows; r++) x->kernels->add(mote_gradient(x, op->out[0], r) + begin, dbias, (size_t)rows);
@@ -112,7 +78,10 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
     return c;
 }
 
-static size_t scratch(const mote_exec *x, const mote_op *op) { return mote_product_scratch(x, op->in[1]); }
+static size_t scratch(const mote_exec *x, const mote_op *op) {
+    size_t forward = mote_product_scratch(x, op->in[1]), training = mote_training_scratch(x, op->in[1], x->max_rows);
+    return forward > training ? forward : training;
+}
 
 static void example(mote_builder *b, int n) {
     static const int shape[3][2] = {{19, 35}, {48, 16}, {1, 7}}; /* in, out */

@@ -47,7 +47,13 @@ typedef struct mote_exec {
     mote_pool *pool;
     void *const *weight; /* by tensor: row-major, of the tensor's type (f32: mote_real) */
     void *const *packed; /* by tensor: panels for linear and head; f32 copies of vectors stored in another type */
-    mote_real **strips;  /* by tensor, in training: W of linear, head in strips of 16 columns, [cols / 16][rows][16] */
+    void **own_packed;   /* NULL, or `packed` with panels of this exec's own in it */
+    void **strips;       /* by tensor, in training: W of linear, head in strips of 16 columns, [cols / 16][rows][16] */
+    bool bytes;          /* products of training in 8 bits (eight_bits.c) */
+    mote_tensor_id exact; /* but not those of this weight: a small head; MOTE_NONE: there is none */
+    mote_type rounded;   /* weights are rounded to this type, an integer one, for every product; F32: they are not */
+    void **columns;      /* by op, with `bytes`: its input packed along the tokens, of the group at work */
+    bool *makes_columns; /* by op: its backward does so; others of its group read the same */
     mote_real **value;   /* by tensor: activations [rows, cols], states; NULL for weights */
     mote_real **gradient; /* by tensor: of activations, and of weights when training */
     const mote_real **rope; /* by op: (cos, sin) pairs [context][head_dim / 2][2]; NULL elsewhere */
@@ -222,6 +228,8 @@ typedef struct {
     int max_rows, max_sequences; /* most rows, and most sequences, of a batch */
     int slots, context;          /* of the state; training: slots = max_sequences */
     bool training;               /* with gradients */
+    bool bytes;                  /* training: products in 8 bits */
+    mote_type rounded;           /* training: see mote_exec */
     bool loss;                   /* targets will be given (evaluation, training): chunk memory instead of logits */
     int max_wanted;              /* rows of logits; 0 with `loss` */
 } mote_exec_options;
@@ -243,8 +251,29 @@ void mote_exec_forward(mote_exec *x);
  * loss and its gradient) to backward, so losses stand in row_loss after it. */
 void mote_exec_backward(mote_exec *x);
 void mote_exec_zero_gradients(mote_exec *x); /* of the weights */
-/* After a weight of a linear or head op changed in training: makes the panels and strips of rows [row, row + rows)
- * again. row is a multiple of MOTE_PANEL. Rows of one weight may be packed by several threads. */
-void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows);
+
+/* ---- training on integers (ops/eight_bits.c) */
+/* After a weight that has panels changed in training: makes the panels and strips of rows [row, row + rows) again. row
+ * is a multiple of MOTE_BLOCK_VALUES. Rows of one weight may be packed by several threads. */
+void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows, int thread);
+/* f32 panels of the weights that products read. */
+void mote_exec_unpack(const mote_exec *x, mote_tensor_id id, mote_real *panels);
+bool mote_is_rounded(const mote_exec *x, mote_tensor_id id);
+static inline bool mote_in_bytes(const mote_exec *x, mote_tensor_id weight) { return x->bytes && weight != x->exact; }
+/* One block of a row of a rounded weight, as floats. */
+void mote_rounded_block(const mote_exec *x, mote_tensor_id id, int row, int block, float values[MOTE_BLOCK_VALUES]);
+size_t mote_panels_bytes(const mote_exec *x, mote_tensor_id id, int n); /* of the first n outputs, as in `packed` */
+size_t mote_strips_bytes(const mote_exec *x, mote_tensor_id id);
+/* Values of scratch that packing needs; with the backward products below: tokens are those of a weight gradient. */
+size_t mote_rounding_scratch(const mote_exec *x, mote_tensor_id weight);
+size_t mote_training_scratch(const mote_exec *x, mote_tensor_id weight, int tokens);
+/* dx = dy W, or added. */
+void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weight, const mote_real *dy, int rows,
+                        mote_real *dx, bool add);
+/* For the weight gradient over `tokens` rows from `chunk` on: rows [begin, begin + rows) of its input are ready. */
+void mote_product_columns(const mote_exec *x, const mote_op *op, int chunk, int tokens, int begin, int rows);
+/* Rows [begin, begin + rows) of dW += dy^T x; dy [tokens, outputs]. */
+void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op, const mote_real *dy, int chunk,
+                          int tokens, int begin, int rows);
 
 #endif

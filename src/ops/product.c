@@ -5,9 +5,14 @@
 
 enum { MOST_ROWS = 96 }; /* in blocks at a time: as many as a tile of the executor has */
 
+static bool on_blocks(const mote_exec *x, mote_tensor_id weight) {
+    return !mote_type_is_float(mote_tensor_of(x->program, weight)->type) || mote_in_bytes(x, weight) ||
+           x->rounded != MOTE_TYPE_F32;
+}
+
 size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
-    if (mote_type_is_float(t->type)) return 0;
+    if (!on_blocks(x, weight)) return 0;
     size_t rows = (size_t)(x->max_rows < MOST_ROWS ? x->max_rows : MOST_ROWS);
     size_t bytes = rows * (size_t)mote_blocks_of(t->cols) * sizeof(mote_block8);
     return (bytes + sizeof(mote_real) - 1) / sizeof(mote_real);
@@ -37,18 +42,21 @@ void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int 
     g->b_panel = (size_t)t->cols * MOTE_PANEL;
     g->b_depth = MOTE_PANEL;
     g->b_padded = true;
-    if (mote_type_is_float(t->type)) {
+    if (!on_blocks(x, weight)) {
         x->kernels->gemm[t->type](g);
         return;
     }
     mote_gemm_blocks b = {.columns = g->columns, .blocks = mote_blocks_of(t->cols), .b = g->b, .c_row = g->c_row,
                           .start_row = g->start_row, .bias = g->bias};
     b.a_row = (size_t)b.blocks;
+    const mote_type type = x->rounded != MOTE_TYPE_F32 ? x->rounded : t->type;
+    void (*multiply)(const mote_gemm_blocks *) =
+        mote_type_is_float(type) ? x->kernels->gemm_bytes : x->kernels->gemm_blocks[mote_integer_slot(type)];
     for (int row = 0; row < g->rows; row += MOST_ROWS) {
         b.rows = g->rows - row < MOST_ROWS ? g->rows - row : MOST_ROWS;
         b.a = blocks_of(x, w, input, begin + row, b.rows);
         b.c = g->c + (size_t)row * g->c_row;
         b.start = g->start ? g->start + (size_t)row * g->start_row : NULL;
-        x->kernels->gemm_blocks[mote_integer_slot(t->type)](&b);
+        multiply(&b);
     }
 }

@@ -15,8 +15,8 @@ static size_t page_aligned(size_t bytes) {
     return (bytes + 4095) & ~(size_t)4095;
 }
 
-/* Weights as f32 and the panels of those that products read. */
-static uint64_t count_weights(const mote_program *program, uint64_t *parameters) {
+/* Weights as f32 and, where the model has them, the panels of those that products read. */
+static uint64_t count_weights(const mote_program *program, bool packed, uint64_t *parameters) {
     uint64_t bytes = 0;
     *parameters = 0;
     for (int id = 0; id < program->n_tensors; id++) {
@@ -26,7 +26,7 @@ static uint64_t count_weights(const mote_program *program, uint64_t *parameters)
         *parameters += values;
         bytes += values * sizeof(mote_real);
         bool panels = false;
-        for (int i = 0; i < program->n_ops && !panels; i++) {
+        for (int i = 0; i < program->n_ops && packed && !panels; i++) {
             const mote_op *op = &program->ops[i];
             panels = (op->kind == MOTE_OP_LINEAR || op->kind == MOTE_OP_HEAD) && op->in[1] == id;
         }
@@ -58,7 +58,8 @@ static mote_status plan_training(const mote_config *config, const mote_train_opt
     plan->gradients_bytes = exec.gradients_of_weights;
     plan->optimizer_bytes = updater.state + updater.average;
     plan->activations_bytes = exec.activations;
-    plan->weights_bytes += exec.strips;
+    const bool own_panels = how.bytes || how.rounded != MOTE_TYPE_F32;
+    plan->weights_bytes = count_weights(program, !own_panels, &plan->parameters) + exec.strips;
     plan->scratch_bytes =
         exec.total - exec.gradients_of_weights - exec.strips - exec.activations + updater.scratch + updater.tables;
     /* an evaluation between steps has a batch of its own */
@@ -95,7 +96,7 @@ mote_status mote_plan_memory(const mote_config *config, const mote_train_options
     if (status) return status;
     status = mote_program_build(&complete, &program, error);
     if (status) return status;
-    plan->weights_bytes = count_weights(program, &plan->parameters);
+    plan->weights_bytes = count_weights(program, true, &plan->parameters);
     if (options) status = plan_training(&complete, options, program, plan, error);
     else status = plan_session(&complete, session, program, plan, error);
     mote_program_destroy(program);

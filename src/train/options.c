@@ -10,6 +10,8 @@
 
 #define ROW(name, kind, low, high, zero_is_unset, free)                                                                \
     { #name, MOTE_FIELD_##kind, offsetof(mote_train_options, name), low, high, zero_is_unset, free, false }
+#define LATER(name, kind, low, high)                                                                                   \
+    { #name, MOTE_FIELD_##kind, offsetof(mote_train_options, name), low, high, false, false, true }
 const mote_field mote_train_fields[] = {
     /*  name          kind    low     high    zero: unset, free */
     ROW(batch,        INT,    1,      65536,    true,  false),
@@ -32,7 +34,10 @@ const mote_field mote_train_fields[] = {
     ROW(average,      DOUBLE, 0,      0.999999, false, false),
     ROW(seed,         UINT64, 0,      0,        false, false),
     ROW(threads,      INT,    0,      256,      false, true),
+    LATER(precision,  INT,    0,      MOTE_PRECISION_INT8),
+    LATER(qat,        INT,    0,      MOTE_N_TYPES - 1),
 };
+#undef LATER
 #undef ROW
 const size_t mote_n_train_fields = sizeof mote_train_fields / sizeof *mote_train_fields;
 
@@ -156,6 +161,22 @@ mote_train_options mote_train_options_default(void) {
     return options;
 }
 
+/* What this processor, and the products, can do. */
+static mote_status check_numbers(const mote_train_options *o, mote_error *error) {
+    if (o->precision == MOTE_PRECISION_F16 || o->precision == MOTE_PRECISION_BF16) {
+        const char *name = o->precision == MOTE_PRECISION_F16 ? "f16" : "bf16";
+        mote_fail(error, MOTE_USAGE, "training in %s is not possible: there is no product of two %s matrices", name,
+                  name);
+        return mote_hint(error, MOTE_USAGE, "int8 is the precision that is faster than f32");
+    }
+    if (o->qat != MOTE_TYPE_F32 && !mote_type_get(o->qat)->integer) {
+        mote_fail(error, MOTE_USAGE, "quantization-aware training rounds to types that products run on, not to %s",
+                  mote_type_name(o->qat));
+        return mote_hint(error, MOTE_USAGE, "q8_0, q4_0, q3h, q43 or i8");
+    }
+    return MOTE_OK;
+}
+
 mote_status mote_train_options_complete(const mote_train_options *given, mote_train_options *options,
                                         mote_error *error) {
     *options = mote_train_options_default();
@@ -181,6 +202,8 @@ mote_status mote_train_options_complete(const mote_train_options *given, mote_tr
     mote_train_options_fill(o, "clip", 1);
     mote_train_options_fill(o, "dropout", 0);
     mote_train_options_fill(o, "average", 0);
+    mote_train_options_fill(o, "precision", MOTE_PRECISION_F32);
+    mote_train_options_fill(o, "qat", MOTE_TYPE_F32);
     for (size_t i = 0; i < mote_n_train_fields; i++) {
         const mote_field *field = &mote_train_fields[i];
         double value = field_value(field, o);
@@ -188,5 +211,5 @@ mote_status mote_train_options_complete(const mote_train_options *given, mote_tr
             return mote_fail(error, MOTE_USAGE, "training option %s is %.17g; it must be from %.9g to %.9g",
                              field->name, value, field->low, field->high);
     }
-    return MOTE_OK;
+    return check_numbers(o, error);
 }

@@ -207,6 +207,8 @@ static void choose_optimizer(cook *c) {
     mote_train_options_fill(o, "decay_part", 0.2);
     mote_train_options_fill(o, "clip", 1);
     mote_train_options_fill(o, "average", 0);
+    mote_train_options_fill(o, "precision", MOTE_PRECISION_F32);
+    mote_train_options_fill(o, "qat", MOTE_TYPE_F32);
     bool repeated = epochs >= recipe.dropout_epochs;
     if (mote_train_options_fill(o, "dropout", repeated ? recipe.dropout : 0) && repeated)
         mote_buffer_print(&c->reasons, "dropout %.2g: the text is read %.0f times\n", o->dropout, epochs);

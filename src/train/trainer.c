@@ -31,6 +31,8 @@ bool mote_trainer_exec_options(const mote_config *config, const mote_train_optio
         .context = config->context,
         .training = true,
         .loss = true,
+        .bytes = options->precision == MOTE_PRECISION_INT8,
+        .rounded = options->qat,
     };
     return rows <= INT_MAX / 4 && rows * options->accumulate <= INT_MAX;
 }
@@ -92,9 +94,9 @@ static mote_status list_pack_parts(mote_trainer *t, mote_error *error) {
         int n = 0;
         for (int id = 0; id < t->program->n_tensors; id++) {
             const mote_tensor *tensor = &t->program->tensors[id];
-            if (!t->packed[id]) continue;
-            int rows = PACK_VALUES / tensor->cols / MOTE_PANEL * MOTE_PANEL;
-            if (rows < MOTE_PANEL) rows = MOTE_PANEL;
+            if (!t->exec->packed[id]) continue;
+            int rows = PACK_VALUES / tensor->cols / MOTE_BLOCK_VALUES * MOTE_BLOCK_VALUES;
+            if (rows < MOTE_BLOCK_VALUES) rows = MOTE_BLOCK_VALUES;
             for (int row = 0; row < tensor->rows; row += rows, n++) {
                 int left = tensor->rows - row;
                 if (pass == 1) t->parts[n] = (mote_pack_part){(mote_tensor_id)id, row, left < rows ? left : rows};
@@ -106,6 +108,19 @@ static mote_status list_pack_parts(mote_trainer *t, mote_error *error) {
         if (!t->parts) return mote_fail_memory(error, "a trainer", (size_t)n * sizeof *t->parts);
     }
     return MOTE_OK;
+}
+
+/* Products read panels of the executor's own, beside the model's. */
+static bool on_integers(const mote_trainer *t) {
+    return t->options.precision == MOTE_PRECISION_INT8 || t->options.qat != MOTE_TYPE_F32;
+}
+
+/* The model's own panels, where a session has made them, are of before. */
+static void refresh_model(mote_trainer *t) {
+    if (!t->exec || !on_integers(t)) return;
+    for (int id = 0; id < t->program->n_tensors; id++)
+        if (t->exec->packed[id] && t->model->packed[id])
+            mote_exec_unpack(t->exec, (mote_tensor_id)id, t->model->packed[id]);
 }
 
 static mote_status check_data(mote_trainer *t, mote_error *error) {
@@ -137,19 +152,19 @@ mote_status mote_trainer_create(mote_model *model, const mote_dataset *dataset, 
     if (status) goto done;
     status = mote_model_make_trainable(model, error);
     if (status) goto done;
-    status = mote_model_pack_shared(model, error);
+    if (!on_integers(t)) status = mote_model_pack_shared(model, error);
     if (status) goto done;
     status = mote_program_build_training(&model->config, (float)t->options.dropout, &t->program, error);
     if (status) goto done;
     status = link_weights(t, error);
-    if (status) goto done;
-    status = list_pack_parts(t, error);
     if (status) goto done;
     status = allocate_data(t, error);
     if (status) goto done;
     status = mote_pool_create(mote_trainer_threads(&t->options), &t->pool, error);
     if (status) goto done;
     status = mote_exec_create(t->program, t->weight, t->packed, t->pool, &how, &t->exec, error);
+    if (status) goto done;
+    status = list_pack_parts(t, error);
     if (status) goto done;
     mote_trainer_repack(t);
     status = mote_updater_create(t->program, t->weight, t->exec->gradient, &t->options, t->pool, &t->updater, error);
@@ -164,6 +179,7 @@ done:
 
 void mote_trainer_destroy(mote_trainer *t) {
     if (!t) return;
+    refresh_model(t);
     mote_updater_destroy(t->updater);
     mote_exec_destroy(t->exec);
     mote_pool_destroy(t->pool);
@@ -188,13 +204,12 @@ typedef struct {
 } pack_task;
 
 static void pack_parts(void *context, int thread, int n_threads) {
-    (void)thread;
     (void)n_threads;
     pack_task *task = context;
     mote_trainer *t = task->trainer;
     for (int i; (i = mote_take(&task->next)) < t->n_parts;) {
         const mote_pack_part *part = &t->parts[i];
-        mote_exec_pack(t->exec, part->id, part->row, part->rows);
+        mote_exec_pack(t->exec, part->id, part->row, part->rows, thread);
     }
 }
 
@@ -350,6 +365,7 @@ int64_t mote_trainer_steps_done(const mote_trainer *t) {
 }
 
 const mote_model *mote_trainer_model(mote_trainer *t) {
+    refresh_model(t);
     return t->model;
 }
 

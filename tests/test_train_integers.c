@@ -1,0 +1,311 @@
+/* Training whose products run on integers: gradients beside those of f32, the same bits for any number of threads and
+ * after a resume, and quantization-aware training that evaluates exactly the model it saves. */
+#include <unistd.h>
+
+#include "test.h"
+
+#include "kernels/bytes.h"
+#include "train/trainer.h"
+
+static char folder[] = "/tmp/mote_integers_XXXXXX";
+static mote_tokenizer *tokenizer;
+static mote_corpus *corpus;
+static mote_dataset *dataset;
+static char text_path[160], model_path[160], checkpoint_path[160];
+
+static bool prepare(void) {
+    static const char *const words[] = {"the ", "mote ",  "in ",      "a ",  "beam ",
+                                        "of ",  "light ", "drifts. ", "it ", "was\n"};
+    mote_error error = {0};
+    if (!mkdtemp(folder)) return false;
+    snprintf(text_path, sizeof text_path, "%s/text.txt", folder);
+    snprintf(model_path, sizeof model_path, "%s/model.gguf", folder);
+    snprintf(checkpoint_path, sizeof checkpoint_path, "%s/run.checkpoint", folder);
+    FILE *f = fopen(text_path, "w");
+    unsigned seed = 1;
+    for (int i = 0; f && i < 2500; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        fputs(words[(seed >> 16) % 10], f);
+    }
+    if (f) fclose(f);
+    const char *path = text_path;
+    mote_corpus_options o = mote_corpus_options_default();
+    o.validation = 0.2;
+    bool ok = mote_corpus_open(&path, 1, &o, &corpus, &error) == MOTE_OK &&
+              mote_corpus_train_tokenizer(corpus, MOTE_TOKENIZER_CHAR, 256, &tokenizer, &error) == MOTE_OK &&
+              mote_dataset_create(corpus, tokenizer, &dataset, &error) == MOTE_OK;
+    if (!ok) printf("%s\n", error.message);
+    return ok;
+}
+
+typedef struct {
+    mote_model *model;
+    mote_trainer *trainer;
+} run;
+
+/* Widths that are not whole blocks, and 4 x 44 rows that are not either. */
+static mote_config shape(mote_family family) {
+    mote_config c = mote_config_default(family);
+    c.vocab = mote_tokenizer_vocab(tokenizer);
+    c.context = 44, c.dim = 72, c.layers = 2, c.heads = 4;
+    return c;
+}
+
+static mote_train_options brief(mote_precision precision, mote_type qat) {
+    mote_train_options o = mote_train_options_default();
+    o.optimizer = MOTE_OPTIMIZER_ADAMW;
+    o.batch = 4, o.steps = 40, o.warmup = 2, o.lr = 3e-3, o.threads = 1, o.seed = 3;
+    o.precision = precision;
+    o.qat = qat;
+    return o;
+}
+
+static bool run_create(run *r, const mote_config *config, const mote_train_options *options) {
+    mote_error error = {0};
+    memset(r, 0, sizeof *r);
+    bool ok = mote_model_create(config, tokenizer, 7, &r->model, &error) == MOTE_OK &&
+              mote_trainer_create(r->model, dataset, options, &r->trainer, &error) == MOTE_OK;
+    CHECK(ok, "%s", error.message);
+    return ok;
+}
+
+static void run_destroy(run *r) {
+    mote_trainer_destroy(r->trainer);
+    mote_model_close(r->model);
+}
+
+static double run_steps(run *r, int steps) {
+    mote_step_report report = {0};
+    for (int i = 0; i < steps; i++) {
+        mote_error error = {0};
+        CHECK(mote_trainer_step(r->trainer, &report, &error) == MOTE_OK, "%s", error.message);
+    }
+    return report.loss;
+}
+
+static bool same_weights(const run *a, const run *b) {
+    for (int i = 0; i < a->trainer->updater->n_learned; i++) {
+        const mote_learned *x = &a->trainer->updater->learned[i], *y = &b->trainer->updater->learned[i];
+        if (memcmp(x->value, y->value, x->n * sizeof *x->value) != 0) return false;
+    }
+    return true;
+}
+
+/* The weights that `from` multiplies by become those of `to`, which then stands at the same window. */
+static void copy_weights(const run *from, run *to) {
+    const mote_exec *x = from->trainer->exec;
+    for (int i = 0; i < from->trainer->updater->n_learned; i++) {
+        const mote_learned *a = &from->trainer->updater->learned[i], *b = &to->trainer->updater->learned[i];
+        memcpy(b->value, a->value, a->n * sizeof *a->value);
+        for (size_t at = 0; mote_is_rounded(x, a->id) && at < a->n; at++) {
+            size_t column = at % (size_t)a->tensor->cols;
+            float values[MOTE_BLOCK_VALUES];
+            mote_rounded_block(x, a->id, (int)(at / (size_t)a->tensor->cols), (int)column / MOTE_BLOCK_VALUES, values);
+            b->value[at] = (mote_real)values[column % MOTE_BLOCK_VALUES];
+        }
+    }
+    to->trainer->order = from->trainer->order;
+    mote_trainer_repack(to->trainer);
+}
+
+/* One step of both from the same weights: how far the gradients are apart. Most of it comes from the forward pass: the
+ * rounded model has another loss, and this is that one's gradient. Those of queries and keys, small differences of
+ * large terms, have twice the error of the others. */
+static void compare_gradients(run *exact, run *rounded, const char *what) {
+    double worst = 0, least = 1, all = 0, all_apart = 0;
+    run_steps(exact, 1);
+    run_steps(rounded, 1);
+    for (int i = 0; i < exact->trainer->updater->n_learned; i++) {
+        const mote_learned *a = &exact->trainer->updater->learned[i], *b = &rounded->trainer->updater->learned[i];
+        double aa = 0, bb = 0, ab = 0, apart = 0;
+        for (size_t k = 0; k < a->n; k++) {
+            double x = (double)a->gradient[k], y = (double)b->gradient[k];
+            aa += x * x, bb += y * y, ab += x * y, apart += (x - y) * (x - y);
+        }
+        double error = sqrt(apart / aa), cosine = ab / sqrt(aa * bb);
+        worst = fmax(worst, error);
+        least = fmin(least, cosine);
+        all += aa, all_apart += apart;
+        CHECK(aa > 0 && error < 0.05 && cosine > 0.999, "%s, %s: off by %.2f %%, cosine %.5f", what, a->tensor->name,
+              100 * error, cosine);
+    }
+    double whole = sqrt(all_apart / all);
+    CHECK(whole > 0 && whole < 0.025, "%s: the whole gradient is off by %.2f %%, a weight's by %.2f %%, cosine %.5f",
+          what, 100 * whole, 100 * worst, least);
+}
+
+static void gradients_are_those_of_f32(void) {
+    const mote_family families[] = {MOTE_FAMILY_GPT2, MOTE_FAMILY_LLAMA, MOTE_FAMILY_QWEN3};
+    for (int i = 0; i < 3; i++) {
+        mote_config c = shape(families[i]);
+        mote_train_options f32 = brief(MOTE_PRECISION_F32, MOTE_TYPE_F32),
+                           int8 = brief(MOTE_PRECISION_INT8, MOTE_TYPE_F32);
+        run exact, rounded;
+        if (!run_create(&exact, &c, &f32) || !run_create(&rounded, &c, &int8)) return;
+        run_steps(&exact, 20); /* gradients of a beginning model are of another kind */
+        copy_weights(&exact, &rounded);
+        compare_gradients(&exact, &rounded, mote_family_name(families[i]));
+        run_destroy(&exact);
+        run_destroy(&rounded);
+    }
+}
+
+/* Straight through: those of a model in f32 that has the rounded weights, but for the activations in 8 bits. */
+static void gradients_pass_through_the_rounding(void) {
+    const mote_type types[] = {MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0, MOTE_TYPE_Q3H, MOTE_TYPE_I8};
+    for (int i = 0; i < 4; i++) {
+        mote_config c = shape(i % 2 ? MOTE_FAMILY_GPT2 : MOTE_FAMILY_LLAMA);
+        mote_train_options f32 = brief(MOTE_PRECISION_F32, MOTE_TYPE_F32), qat = brief(MOTE_PRECISION_F32, types[i]);
+        run exact, rounded;
+        if (!run_create(&exact, &c, &f32) || !run_create(&rounded, &c, &qat)) return;
+        run_steps(&rounded, 20);
+        copy_weights(&rounded, &exact);
+        compare_gradients(&exact, &rounded, mote_type_name(types[i]));
+        run_destroy(&exact);
+        run_destroy(&rounded);
+    }
+}
+
+static const struct {
+    mote_precision precision;
+    mote_type qat;
+} kinds[] = {{MOTE_PRECISION_INT8, MOTE_TYPE_F32},
+             {MOTE_PRECISION_F32, MOTE_TYPE_Q4_0},
+             {MOTE_PRECISION_INT8, MOTE_TYPE_Q3H},
+             {MOTE_PRECISION_INT8, MOTE_TYPE_I8}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static void threads_and_resuming_do_not_change_bits(void) {
+    for (int i = 0; i < KINDS; i++) {
+        mote_config c = shape(i % 2 ? MOTE_FAMILY_LLAMA : MOTE_FAMILY_GPT2);
+        mote_train_options o = brief(kinds[i].precision, kinds[i].qat);
+        o.accumulate = 2, o.dropout = 0.1, o.average = 0.9;
+        run one;
+        if (!run_create(&one, &c, &o)) return;
+        run_steps(&one, 6);
+        for (o.threads = 1; o.threads <= 4; o.threads++) {
+            mote_error error = {0};
+            run first, second;
+            if (!run_create(&first, &c, &o)) return;
+            run_steps(&first, 3);
+            CHECK(mote_trainer_save(first.trainer, checkpoint_path, &error) == MOTE_OK, "%s", error.message);
+            run_destroy(&first);
+            if (!run_create(&second, &c, &o)) return;
+            CHECK(mote_trainer_resume(second.trainer, checkpoint_path, &error) == MOTE_OK, "%s", error.message);
+            run_steps(&second, 3);
+            CHECK(same_weights(&one, &second), "kind %d, %d threads", i, o.threads);
+            run_destroy(&second);
+        }
+        run_destroy(&one);
+    }
+}
+
+static void checkpoints_refuse_another_precision(void) {
+    mote_config c = shape(MOTE_FAMILY_LLAMA);
+    mote_train_options o = brief(MOTE_PRECISION_INT8, MOTE_TYPE_F32);
+    mote_error error = {0};
+    run r;
+    if (!run_create(&r, &c, &o)) return;
+    CHECK(mote_trainer_save(r.trainer, checkpoint_path, &error) == MOTE_OK, "%s", error.message);
+    run_destroy(&r);
+    const mote_train_options others[] = {brief(MOTE_PRECISION_F32, MOTE_TYPE_F32),
+                                         brief(MOTE_PRECISION_INT8, MOTE_TYPE_Q4_0)};
+    for (int i = 0; i < 2; i++) {
+        if (!run_create(&r, &c, &others[i])) return;
+        mote_status status = mote_trainer_resume(r.trainer, checkpoint_path, &error);
+        CHECK(status == MOTE_USAGE && strstr(error.message, i ? "qat" : "precision"), "%d: %s", status, error.message);
+        run_destroy(&r);
+    }
+}
+
+static void what_is_not_possible_is_refused(void) {
+    mote_config c = shape(MOTE_FAMILY_LLAMA);
+    const mote_train_options wrong[] = {
+        brief(MOTE_PRECISION_F16, MOTE_TYPE_F32), brief(MOTE_PRECISION_BF16, MOTE_TYPE_F32),
+        brief(MOTE_PRECISION_F32, MOTE_TYPE_Q4_K), brief(MOTE_PRECISION_F32, MOTE_TYPE_BF16)};
+    for (int i = 0; i < 4; i++) {
+        mote_model *model = NULL;
+        mote_trainer *trainer = NULL;
+        mote_error error = {0};
+        if (mote_model_create(&c, tokenizer, 7, &model, &error)) return;
+        mote_status status = mote_trainer_create(model, dataset, &wrong[i], &trainer, &error);
+        CHECK(status == MOTE_USAGE && !trainer && error.hint[0], "%d: %s", i, error.message);
+        mote_model_close(model);
+    }
+}
+
+/* The model that is saved has the codes that were trained with, and so the same loss to the last bit. */
+static void the_saved_model_is_the_trained_one(void) {
+    const mote_type types[] = {MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0, MOTE_TYPE_Q3H, MOTE_TYPE_Q43, MOTE_TYPE_I8};
+    for (int i = 0; i < 10; i++) {
+        mote_config c = shape(i % 2 ? MOTE_FAMILY_LLAMA : MOTE_FAMILY_GPT2);
+        c.tied = i % 3 == 0;
+        mote_train_options o = brief(i < 5 ? MOTE_PRECISION_F32 : MOTE_PRECISION_INT8, types[i % 5]);
+        mote_evaluation trained = {0}, saved = {0}, shared = {0};
+        mote_model *model = NULL;
+        mote_error error = {0};
+        run r;
+        if (!run_create(&r, &c, &o)) return;
+        double first = run_steps(&r, 1), last = run_steps(&r, 29);
+        CHECK(last < 0.8 * first, "%s: loss %g -> %g", mote_type_name(o.qat), first, last);
+        CHECK(mote_trainer_evaluate(r.trainer, 0, &trained, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_trainer_save_model(r.trainer, model_path, o.qat, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_model_open(model_path, &model, &error) == MOTE_OK, "%s", error.message);
+        if (!model) return;
+        CHECK(mote_evaluate(model, dataset, MOTE_SPLIT_VALIDATION, 0, 1, &saved, &error) == MOTE_OK, "%s",
+              error.message);
+        CHECK(trained.loss == saved.loss, "%s: %.17g in training, %.17g from the file", mote_type_name(o.qat),
+              trained.loss, saved.loss);
+        /* a session of the model in training has panels of its own, which follow */
+        const mote_model *own = mote_trainer_model(r.trainer);
+        CHECK(mote_evaluate(own, dataset, MOTE_SPLIT_VALIDATION, 0, 1, &shared, &error) == MOTE_OK, "%s",
+              error.message);
+        run_steps(&r, 1);
+        CHECK(mote_trainer_evaluate(r.trainer, 0, &trained, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_evaluate(mote_trainer_model(r.trainer), dataset, MOTE_SPLIT_VALIDATION, 0, 1, &shared, &error) ==
+                  MOTE_OK, "%s", error.message);
+        CHECK(fabs(shared.loss - trained.loss) < 0.03 * trained.loss, "%s: %g in training, %g beside it",
+              mote_type_name(o.qat), trained.loss, shared.loss);
+        mote_model_close(model);
+        run_destroy(&r);
+    }
+}
+
+static void losses_follow_those_of_f32(void) {
+    mote_config c = shape(MOTE_FAMILY_GPT2);
+    double loss[2] = {0, 0};
+    for (int i = 0; i < 2; i++) {
+        mote_train_options o = brief(i ? MOTE_PRECISION_INT8 : MOTE_PRECISION_F32, MOTE_TYPE_F32);
+        mote_evaluation result = {0};
+        mote_error error = {0};
+        run r;
+        if (!run_create(&r, &c, &o)) return;
+        run_steps(&r, 40);
+        CHECK(mote_trainer_evaluate(r.trainer, 0, &result, &error) == MOTE_OK, "%s", error.message);
+        loss[i] = result.loss;
+        run_destroy(&r);
+    }
+    CHECK(fabs(loss[1] - loss[0]) < 0.005 * loss[0] && loss[0] != loss[1], "f32 %.5f, int8 %.5f", loss[0], loss[1]);
+}
+
+int main(void) {
+    if (prepare()) {
+        RUN(gradients_are_those_of_f32);
+        RUN(gradients_pass_through_the_rounding);
+        RUN(threads_and_resuming_do_not_change_bits);
+        RUN(checkpoints_refuse_another_precision);
+        RUN(what_is_not_possible_is_refused);
+        RUN(the_saved_model_is_the_trained_one);
+        RUN(losses_follow_those_of_f32);
+    } else {
+        test_failed++;
+    }
+    mote_dataset_destroy(dataset);
+    mote_tokenizer_destroy(tokenizer);
+    mote_corpus_close(corpus);
+    unlink(text_path);
+    unlink(model_path);
+    unlink(checkpoint_path);
+    rmdir(folder);
+    return test_finish();
+}
