@@ -8,8 +8,9 @@
 #include "console.h"
 #include "setup.h"
 
-static const struct option_group *const groups[] = {&group_vocab,   &group_shape, &group_batch,  &group_optimizer,
-                                                    &group_seed,    &group_threads, &group_json, &group_common, NULL};
+static const struct option_group *const groups[] = {&group_vocab,     &group_shape,   &group_batch, &group_optimizer,
+                                                    &group_numbers,   &group_seed,    &group_threads,
+                                                    &group_json,      &group_common,  NULL};
 enum { DEFAULT_STEPS = 10 };
 
 static int compare(const void *a, const void *b) {

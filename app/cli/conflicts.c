@@ -85,6 +85,10 @@ static bool decay_of_another(const struct asked *asked) {
     return setup.schedule != SCHEDULE_WSD && given(asked, "decay-part") && setup.decay_part != 0.2;
 }
 
+static bool stored_in_another(const struct asked *asked) {
+    return setup.qat > 0 && given(asked, "type") && typed(asked, "type");
+}
+
 static const struct {
     bool (*applies)(const struct asked *asked);
     bool refused;
@@ -96,6 +100,7 @@ static const struct {
     {gpt2_normed, true, "--qk-norm is not possible with --family gpt2", "--family llama has it"},
     {gpt2_shared, true, "--kv-heads other than --heads is not possible with --family gpt2", "--family llama has it"},
     {scaled_by_nothing, true, "--rope-scaling says how, and not by how much", "add --rope-factor"},
+    {stored_in_another, true, "--qat and --type both say how the weights are stored", "leave --type out"},
     {letters_bounded, false, "--vocab has no effect with --tokenizer byte or char: the text sets it", NULL},
     {tokens_of_a_text, false, "--tokens has no effect with a TEXT: its own are counted", NULL},
     {tokenizer_of_nothing, false, "--tokenizer has no effect without a TEXT: --vocab sets the vocabulary", NULL},

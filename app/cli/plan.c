@@ -15,11 +15,21 @@ static const struct option rows[] = {
     {0},
 };
 static const struct option_group group = {"Without a text", rows};
-static const struct option_group *const groups[] = {&group_tokenizer, &group_shape, &group_batch,   &group_length,
-                                                    &group_optimizer, &group_seed,  &group,         &group_corpus,
-                                                    &group_threads,   &group_json,  &group_common,  NULL};
+static const struct option_group *const groups[] = {
+    &group_tokenizer, &group_shape,  &group_batch, &group_length, &group_optimizer,
+    &group_numbers,   &group_seed,   &group,       &group_corpus, &group_threads,
+    &group_json,      &group_common, NULL};
 
-static void print_plan(const char *title, bool training, const mote_memory_plan *plan, mote_buffer *buffer) {
+/* What a weight is in memory. */
+static const char *forms(const mote_train_options *training) {
+    if (!training) return "weights: f32, and the same packed into panels";
+    if (training->qat != MOTE_TYPE_F32) return "weights: f32, rounded in panels, and in strips for the backward pass";
+    if (training->precision == MOTE_PRECISION_INT8) return "weights: f32, and twice in bytes, for both passes";
+    return "weights: f32, the same packed into panels, and in strips for the backward pass";
+}
+
+static void print_plan(const char *title, const mote_train_options *training, const mote_memory_plan *plan,
+                       mote_buffer *buffer) {
     const struct {
         const char *key, *label;
         uint64_t bytes;
@@ -41,9 +51,7 @@ static void print_plan(const char *title, bool training, const mote_memory_plan 
                               text_bytes((double)lines[i].bytes, text));
     }
     if (!option_json)
-        mote_buffer_print(buffer, "  %-12s %s\n", "",
-                          training ? "weights: f32, the same packed into panels, and in strips for the backward pass"
-                                   : "weights: f32, and the same packed into panels");
+        mote_buffer_print(buffer, "  %-12s %s\n", "", forms(training));
     if (option_json) mote_buffer_print(buffer, "\"flops_per_token\":%.0f}", plan->flops_per_token);
     else mote_buffer_print(buffer, "  %-12s %14.0f  FLOPs per token\n", "work", plan->flops_per_token);
 }
@@ -57,7 +65,7 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
     if (status) return status;
     mote_buffer buffer = {0};
     static const struct option_group *const stored[] = {&group_tokenizer, &group_shape, &group_batch, &group_optimizer,
-                                                        &group_seed, NULL};
+                                                        &group_numbers, &group_seed, NULL};
     setup_store(&prepared->config, &prepared->options);
     setup.vocab = prepared->config.vocab;
     if (option_json) {
@@ -75,9 +83,9 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
         mote_buffer_print(&buffer, "\nparameters     %14llu  %s\n", (unsigned long long)training.parameters,
                           text_count((double)training.parameters, text));
     }
-    print_plan("training", true, &training, &buffer);
+    print_plan("training", &prepared->options, &training, &buffer);
     if (option_json) mote_buffer_print(&buffer, ",");
-    print_plan("inference", false, &inference, &buffer);
+    print_plan("inference", NULL, &inference, &buffer);
     uint64_t available = memory_available_bytes();
     bool fits = !available || training.total_bytes <= available;
     if (option_json) {

@@ -12,6 +12,8 @@
 #define OPTIMIZERS "adamw|muon|sgd"
 #define SCHEDULES "constant|linear|cosine|cosine-restarts|wsd"
 #define TYPES "f32|f16|bf16"
+#define PRECISIONS "f32|f16|bf16|int8" /* in the order of mote_precision */
+#define QAT_TYPES "off|q8_0|q4_0|q3h"
 #define MOST_VOCAB 1048576
 
 #define CONFIG_INTEGERS(X)                                                                                             \
@@ -29,6 +31,8 @@ struct setup setup = {
     .optimizer = UNSET,
     .schedule = UNSET,
     .type = UNSET,
+    .precision = UNSET,
+    .qat = UNSET,
     .vocab = UNSET_INTEGER,
     .epochs = UNSET_NUMBER,
     .minutes = UNSET_NUMBER,
@@ -127,6 +131,13 @@ static const struct option optimizer_rows[] = {
 };
 const struct option_group group_optimizer = {"Optimizer", optimizer_rows};
 
+static const struct option numbers_rows[] = {
+    CHOICE("precision", precision, PRECISIONS, "f32", "numbers that products multiply; int8 is the fastest"),
+    CHOICE("qat", qat, QAT_TYPES, "off", "train for weights of this type, and store them so"),
+    {0},
+};
+const struct option_group group_numbers = {"Numbers", numbers_rows};
+
 static const struct option seed_rows[] = {
     INTEGER("seed", seed, 0, 9007199254740992, "0", "start of all random numbers"),
     {0},
@@ -157,6 +168,9 @@ mote_config setup_config(void) {
     return config;
 }
 
+/* In the order of QAT_TYPES. */
+static const mote_type qat_types[] = {MOTE_TYPE_F32, MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0, MOTE_TYPE_Q3H};
+
 mote_train_options setup_train_options(void) {
     mote_train_options options = mote_train_options_default();
 #define X(field)                                                                                                       \
@@ -169,6 +183,8 @@ mote_train_options setup_train_options(void) {
 #undef X
     if (setup.optimizer != UNSET) options.optimizer = (mote_optimizer)setup.optimizer;
     if (setup.schedule != UNSET) options.schedule = (mote_schedule)setup.schedule;
+    if (setup.precision != UNSET) options.precision = (mote_precision)setup.precision;
+    if (setup.qat != UNSET) options.qat = qat_types[setup.qat];
     options.threads = (int)option_threads;
     return options;
 }
@@ -197,10 +213,14 @@ void setup_store(const mote_config *config, const mote_train_options *options) {
 #undef X
     setup.optimizer = (int)options->optimizer;
     setup.schedule = (int)options->schedule;
+    setup.precision = (int)options->precision;
+    for (int i = 0; i < (int)(sizeof qat_types / sizeof *qat_types); i++)
+        if (qat_types[i] == options->qat) setup.qat = i;
 }
 
 mote_type setup_type(void) {
     static const mote_type types[] = {MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16};
+    if (setup.qat > 0) return qat_types[setup.qat];
     return setup.type == UNSET ? MOTE_TYPE_F32 : types[setup.type];
 }
 

@@ -39,11 +39,13 @@ static const struct option run_rows[] = {
 };
 static const struct option_group file_group = {"Files", file_rows}, run_group = {"During the run", run_rows};
 static const struct option_group *const groups[] = {
-    &file_group, &group_tokenizer, &group_shape,  &group_batch,   &group_length, &group_optimizer, &group_seed,
-    &group_type, &run_group,       &group_corpus, &group_threads, &group_json,   &group_common,    NULL};
+    &file_group, &group_tokenizer, &group_shape, &group_batch,  &group_length,  &group_optimizer, &group_numbers,
+    &group_seed, &group_type,      &run_group,   &group_corpus, &group_threads, &group_json,      &group_common,
+    NULL};
 /* What config.json remembers: what the result depends on, and not where or how it is run. */
-static const struct option_group *const stored[] = {&group_tokenizer, &group_shape, &group_batch, &group_length,
-                                                    &group_optimizer, &group_seed,  &group_type,  &group_corpus, NULL};
+static const struct option_group *const stored[] = {&group_tokenizer, &group_shape,   &group_batch,
+                                                    &group_length,    &group_optimizer, &group_numbers,
+                                                    &group_seed,      &group_type,    &group_corpus, NULL};
 
 /* The same settings from a checkpoint end at the same step, on any number of threads: only another start helps. */
 static mote_status fail_diverged_before(const struct run_folder *run, const struct history *before, mote_error *error) {
