@@ -244,6 +244,22 @@ for type in f16 bf16; do
     code "train --type $type" 0 train text.txt -o $type.gguf $small --steps 2 --type $type
     code "eval of $type" 0 eval $type.gguf text.txt --json
 done
+code "train --precision int8" 0 train text.txt -o int8.gguf $small --steps 40 --lr 0.01 --precision int8 --json
+json "its JSON says so" precision type
+grep -q '"precision":"int8"' out && ok "int8 in the JSON" || fail "int8 in the JSON"
+grep -q '"precision":"int8"' int8.run/config.json && ok "int8 in config.json" || fail "int8 in config.json"
+[ "$(sum int8.gguf)" != "$whole" ] && ok "int8 trains with other numbers" || fail "int8 trains with other numbers"
+for type in q8_0 q4_0 q3h; do
+    code "train --qat $type" 0 train text.txt -o qat.gguf $small --steps 4 --qat $type --precision int8 --force --json
+    grep -q "\"type\":\"$type\"" out && ok "--qat $type is stored so" || fail "--qat $type is stored so"
+    code "inspect of --qat $type" 0 inspect qat.gguf
+    grep -q " $type" out && ok "--qat $type is in the file" || fail "--qat $type is in the file"
+done
+code "a type beside --qat" 2 train text.txt -o f.gguf $small --qat q8_0 --type bf16
+for precision in f16 bf16; do
+    code "--precision $precision" 2 train text.txt -o none.gguf $small --precision $precision
+    says "--precision $precision: what to do" "int8 is the precision"
+done
 for family in llama gpt2 qwen2 qwen3 gemma3 smollm3; do for optimizer in adamw muon sgd; do
     code "$family with $optimizer" 0 train text.txt -o f.gguf $small --steps 3 --family $family \
         --optimizer $optimizer --force
@@ -622,6 +638,9 @@ grep -q '^optimizer' out && ok "profile train: the rest of a step" || fail "prof
 grep -q '<svg' profile.html && grep -q '</html>' profile.html && ! grep -q 'nan\|inf[^o]' profile.html &&
     ok "profile train: its page" || fail "profile train: its page"
 before=$(sum m.gguf)
+code "profile train in int8" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 --precision int8
+code "plan in int8" 0 plan --precision int8 --qat q4_0
+grep -q "rounded in panels" out && ok "plan says what weights are" || fail "plan says what weights are"
 code "profile train of a model" 0 profile train m.gguf --steps 1 --batch 2 --json
 json "profile train --json has its keys" steps tokens optimizer_seconds packing_seconds data_seconds
 check "profile train leaves the file" "$(sum m.gguf)" "$before"

@@ -33,9 +33,12 @@ static mote_status print_result(const mote_config *config, const mote_train_opti
     if (option_json) {
         mote_buffer_print(&buffer,
                           "{\"tokens_per_second\":%.2f,\"ms_per_step\":%.4f,\"gflops\":%.3f,\"peak_rss_bytes\":%llu,"
-                          "\"planned_bytes\":%llu,\"parameters\":%llu,\"steps\":%d,\"tokens_per_step\":%.0f}\n",
+                          "\"planned_bytes\":%llu,\"parameters\":%llu,\"steps\":%d,\"tokens_per_step\":%.0f,"
+                          "\"precision\":\"%s\",\"qat\":\"%s\"}\n",
                           speed, 1e3 * median, gflops, (unsigned long long)usage.ru_maxrss * 1024,
-                          (unsigned long long)plan.total_bytes, (unsigned long long)plan.parameters, n, tokens);
+                          (unsigned long long)plan.total_bytes, (unsigned long long)plan.parameters, n, tokens,
+                          setup_precision_name(options->precision),
+                          options->qat == MOTE_TYPE_F32 ? "off" : mote_type_name(options->qat));
     } else {
         char text[SHORT_TEXT];
         mote_buffer_print(&buffer, "parameters   %s\n", text_count((double)plan.parameters, text));

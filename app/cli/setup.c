@@ -227,3 +227,8 @@ mote_type setup_type(void) {
 uint64_t setup_seed(void) {
     return setup.seed == UNSET_INTEGER ? mote_train_options_default().seed : (uint64_t)setup.seed;
 }
+
+const char *setup_precision_name(mote_precision precision) {
+    static const char *const names[] = {"f32", "f16", "bf16", "int8"};
+    return names[precision];
+}

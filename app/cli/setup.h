@@ -25,6 +25,7 @@ mote_train_options setup_train_options(void);
 /* The other way, after the library has completed them: so config.json holds every value of the run. */
 void setup_store(const mote_config *config, const mote_train_options *options);
 mote_type setup_type(void);
+const char *setup_precision_name(mote_precision precision);
 uint64_t setup_seed(void);
 
 #endif

@@ -193,6 +193,10 @@ static void print_prepared(const struct training *training) {
     note("model      %s, %d layers of %d, context %d, %s parameters", mote_family_name(prepared->config.family),
          prepared->config.layers, prepared->config.dim, prepared->config.context,
          text_count((double)prepared->plan.parameters, count));
+    if (prepared->options.precision != MOTE_PRECISION_F32 || prepared->options.qat != MOTE_TYPE_F32)
+        note("numbers    products in %s, weights %s%s", setup_precision_name(prepared->options.precision),
+             prepared->options.qat == MOTE_TYPE_F32 ? "as they are" : "rounded to and saved as ",
+             prepared->options.qat == MOTE_TYPE_F32 ? "" : mote_type_name(prepared->options.qat));
     uint64_t there = memory_available_bytes();
     note("memory     %s planned%s%s%s", text_bytes((double)prepared->plan.total_bytes, bytes), there ? ", " : "",
          there ? text_bytes((double)there, available) : "", there ? " available" : "");

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "console.h"
+#include "setup.h"
 #include "train_output.h"
 
 /* As one word of a shell: bare where that is safe, else in quotes. */
@@ -82,6 +83,8 @@ mote_status train_print_json(const struct training *training, const char *status
     mote_buffer buffer = {0};
     mote_buffer_print(&buffer, "{\"status\":\"%s\",\"model\":", status);
     mote_buffer_json_string(&buffer, training->output, strlen(training->output));
+    mote_buffer_print(&buffer, ",\"precision\":\"%s\",\"type\":\"%s\"",
+                      setup_precision_name(training->prepared->options.precision), mote_type_name(training->type));
     mote_buffer_print(&buffer, ",\"run_folder\":");
     mote_buffer_json_string(&buffer, training->run.path, strlen(training->run.path));
     const struct {

@@ -20,6 +20,7 @@ typedef struct {
 
 typedef struct {
     const mote_program *program;
+    const mote_exec *exec; /* that runs it */
     mote_profile *profile; /* being filled */
     mote_profile_row *rows;
     work_done *done; /* by op */
@@ -89,14 +90,16 @@ static double bandwidth(const profiling *p, mote_memory_level level) {
 }
 
 /* The least seconds of a row, and what sets them. */
-static void find_bound(const profiling *p, const work_done *d, double calls, mote_profile_row *row) {
+static void find_bound(const profiling *p, const mote_op *op, const work_done *d, double calls, mote_profile_row *row) {
     static const char *const names[MOTE_N_MEMORIES] = {"L1", "L2", "L3", "DRAM"};
     const mote_profile *profile = p->profile;
     int threads = profile->threads;
     double passes = p->training ? 3 : 1, rows = calls > 0 && d->rows > calls ? d->rows / calls : 1;
     double tile = row->activation_bytes / passes / (d->rows > 0 ? d->rows : 1) * rows;
     mote_memory_level near = level_of(&profile->roof, tile * threads, tile, threads);
-    double compute = row->flops / profile->roof.f32_flops[threads > 1];
+    double peak = profile->roof.f32_flops[threads > 1], eight = profile->roof.int8_ops[threads > 1];
+    double part = eight > 0 ? mote_integer_part(p->exec, op, p->training) : 0;
+    double compute = row->flops * ((1 - part) / peak + (part > 0 ? part / eight : 0));
     double held = (row->weight_bytes + row->state_bytes) / bandwidth(p, profile->held_level);
     double activations = row->activation_bytes / bandwidth(p, near);
     const char *bound = "compute";
@@ -155,7 +158,7 @@ static void fill_rows(profiling *p) {
         row->state_bytes = d->state_bytes;
         row->activation_bytes =
             (p->training ? 3 : 1) * d->rows * row_values(p->program, &p->program->ops[i]) * sizeof(mote_real);
-        find_bound(p, d, forward_calls, row);
+        find_bound(p, &p->program->ops[i], d, forward_calls, row);
     }
     profile->starting_seconds = p->run_seconds - timed;
 }
@@ -254,6 +257,7 @@ static mote_status profile_session(profiling *p, const mote_model *model, const 
     start_clock(p);
     status = run_tokens(p, session, profile->n, step, token, token + batch, true, error);
     if (status) goto done;
+    p->exec = mote_session_exec(session);
     fill_rows(p);
     profile->seconds = p->run_seconds;
 done:
@@ -299,6 +303,7 @@ static mote_status profile_training(profiling *p, mote_model *model, const mote_
     }
     if (!status) {
         count_work(p, 0, context, context, t->options.batch, (double)t->options.accumulate * profile->n);
+        p->exec = t->exec;
         fill_rows(p);
     }
     mote_trainer_destroy(t);

@@ -205,6 +205,8 @@ static inline size_t mote_packed_bytes(mote_type type, int n, int depth) {
  * g->b; the caller sets those, c_row and start_row (product.c). */
 void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, mote_tensor_id weight,
                   mote_gemm *g);
+/* Which part of an op's arithmetic is products of integers. */
+double mote_integer_part(const mote_exec *x, const mote_op *op, bool training);
 size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight); /* values that it needs for each thread */
 /* Check helpers: fill error with the op and tensor by name. */
 mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what,

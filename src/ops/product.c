@@ -18,6 +18,12 @@ size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight) {
     return (bytes + sizeof(mote_real) - 1) / sizeof(mote_real);
 }
 
+double mote_integer_part(const mote_exec *x, const mote_op *op, bool training) {
+    if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) return 0;
+    double forward = on_blocks(x, op->in[1]), backward = 2 * mote_in_bytes(x, op->in[1]);
+    return training ? (forward + backward) / 3 : forward;
+}
+
 /* Rows [begin, begin + rows) of an activation in 8 bits. Its values do not change while a program runs forward. */
 static const mote_block8 *blocks_of(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, int rows) {
     mote_block8 *blocks = (mote_block8 *)(void *)x->scratch[w->thread];
