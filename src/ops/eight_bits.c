@@ -2,10 +2,9 @@
  * products read (mote_exec_options): bytes, or the codes of a type that the finished model will be stored in. Gradients
  * pass through the rounding as if it were not there.
  *
- * In 8 bits the three products of a matrix read: x and W along the inputs (forward); dy and W along the outputs (the
- * gradient of x); dy and x along the tokens (that of W). A block is 32 values of a row, or of a column, whichever is
- * summed: it does not depend on tiles and threads. x along the tokens is packed tile by tile, by the backward of the
- * last op of a group that reads it, and lies until the group's weight gradients are done. */
+ * In 8 bits a block is 32 values along what is summed: x and W along the inputs (forward), dy and W along the outputs
+ * (the gradient of x), dy and x along the tokens (that of W). No block depends on tiles and threads. x along the tokens
+ * is packed by the backward of the last op of a group that reads it, and lies until its weight gradients are done. */
 #include <string.h>
 
 #include "kernels/bytes.h"
@@ -34,7 +33,7 @@ size_t mote_panels_bytes(const mote_exec *x, mote_tensor_id id, int n) {
 
 size_t mote_strips_bytes(const mote_exec *x, mote_tensor_id id) {
     const mote_tensor *t = mote_tensor_of(x->program, id);
-    return mote_in_bytes(x, id) ? mote_bytes_size(t->cols, t->rows)
+    return mote_backward_in_bytes(x, id) ? mote_bytes_size(t->cols, t->rows)
                                 : mote_packed_values(t->cols, t->rows) * sizeof(mote_real);
 }
 
@@ -54,7 +53,7 @@ size_t mote_training_scratch(const mote_exec *x, mote_tensor_id weight, int toke
     size_t scratch = mote_rounding_scratch(x, weight);
     int depth = t->rows > tokens ? t->rows : tokens;
     size_t blocks = values_of((size_t)FEW * (size_t)mote_blocks_of(depth) * sizeof(mote_block8));
-    return mote_in_bytes(x, weight) && blocks > scratch ? blocks : scratch;
+    return mote_backward_in_bytes(x, weight) && blocks > scratch ? blocks : scratch;
 }
 
 /* ---- packing */
@@ -94,7 +93,7 @@ static void load_square(const mote_exec *x, mote_tensor_id id, int row, int rows
 static void put_strips(const mote_exec *x, mote_tensor_id id, const mote_real *w, size_t w_row, int row, int rows,
                        int column, int columns) {
     const int all = mote_tensor_of(x->program, id)->rows;
-    if (mote_in_bytes(x, id)) {
+    if (mote_backward_in_bytes(x, id)) {
         char *to = (char *)x->strips[id] +
                    (size_t)(column / MOTE_PANEL) * mote_bytes_panel((size_t)mote_blocks_of(all));
         mote_bytes_pack_columns(x->kernels, w, w_row, rows, columns, row / MOTE_BLOCK_VALUES, mote_blocks_of(all), to);
@@ -159,7 +158,7 @@ void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weigh
                         mote_real *dx, bool add) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
     const size_t outputs = (size_t)t->rows, inputs = (size_t)t->cols;
-    if (!mote_in_bytes(x, weight)) {
+    if (!mote_backward_in_bytes(x, weight)) {
         mote_gemm g = {
             .rows = rows,
             .columns = t->cols,
@@ -193,11 +192,11 @@ void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weigh
     }
 }
 
-void mote_product_columns(const mote_exec *x, const mote_op *op, int chunk, int tokens, int begin, int rows) {
+void mote_product_columns(const mote_exec *x, const mote_op *op, int begin, int rows) {
     const int i = (int)(op - x->program->ops);
-    if (!mote_in_bytes(x, op->in[1]) || !x->makes_columns[i]) return;
+    if (!mote_backward_in_bytes(x, op->in[1]) || !x->makes_columns[i]) return;
     mote_bytes_pack_columns(x->kernels, mote_value(x, op->in[0], begin), (size_t)mote_cols(x, op->in[0]), rows,
-                            mote_cols(x, op->in[0]), (begin - chunk) / MOTE_BLOCK_VALUES, mote_blocks_of(tokens),
+                            mote_cols(x, op->in[0]), begin / MOTE_BLOCK_VALUES, mote_blocks_of(x->n_rows),
                             x->columns[i]);
 }
 
@@ -206,7 +205,7 @@ void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op,
     const mote_tensor *t = mote_tensor_of(x->program, op->in[1]);
     const size_t outputs = (size_t)t->rows, inputs = (size_t)t->cols;
     mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * inputs;
-    if (!mote_in_bytes(x, op->in[1])) {
+    if (!mote_backward_in_bytes(x, op->in[1])) {
         mote_gemm g = {
             .rows = rows,
             .columns = t->cols,

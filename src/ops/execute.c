@@ -11,7 +11,7 @@
 
 enum {
     MOST_TILE = 96,                      /* rows of a tile: 8 tiles of the 12-row micro-kernel */
-    /* The least vocabulary whose head is worth 8 bits in training: a smaller one costs little, and errors of the logits
+    /* The least vocabulary whose head is worth 8 bits in forward: a smaller one costs little, and errors of the logits
      * are in every gradient. */
     LEAST_HEAD = 1024,
     CHUNK_BYTES = 32 << 20,              /* logits of a chunk of the head */
@@ -279,8 +279,8 @@ static void lay_columns(mote_exec *x, layout *l) {
             size_t at = 0;
             for (int i = group->end - 1; i >= group->begin; i--) {
                 const mote_op *op = &x->program->ops[i];
-                if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
-                int tokens = op->kind == MOTE_OP_HEAD ? x->chunk_rows : x->max_rows, other = group->end - 1;
+                if (op->kind != MOTE_OP_LINEAR) continue;
+                int other = group->end - 1;
                 while (other > i && (x->program->ops[other].kind != MOTE_OP_LINEAR ||
                                      x->program->ops[other].in[0] != op->in[0]))
                     other--;
@@ -288,7 +288,7 @@ static void lay_columns(mote_exec *x, layout *l) {
                     x->columns[i] = other > i ? x->columns[other] : base + at;
                     x->makes_columns[i] = other == i;
                 }
-                if (other == i) at += aligned(mote_bytes_size(x->program->tensors[op->in[0]].cols, tokens));
+                if (other == i) at += aligned(mote_bytes_size(x->program->tensors[op->in[0]].cols, x->max_rows));
             }
             if (at > most) most = at;
         }
@@ -356,9 +356,10 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     x->training = o->training;
     x->bytes = o->bytes;
     x->rounded = o->rounded;
-    x->exact = MOTE_NONE;
+    x->head = MOTE_NONE;
     for (int i = 0; i < program->n_ops; i++)
-        if (program->ops[i].kind == MOTE_OP_HEAD && program->vocab < LEAST_HEAD) x->exact = program->ops[i].in[1];
+        if (program->ops[i].kind == MOTE_OP_HEAD) x->head = program->ops[i].in[1];
+    x->exact = program->vocab < LEAST_HEAD ? x->head : MOTE_NONE;
     size_t row = (size_t)(program->vocab > 0 ? program->vocab : 1) * sizeof(mote_real), rows = CHUNK_BYTES / row;
     if (rows < 48) rows = 48;
     x->chunk_rows = rows < (size_t)o->max_rows ? (int)rows : o->max_rows;

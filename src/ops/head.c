@@ -44,8 +44,8 @@ static void infer(const mote_exec *x, const mote_op *op, mote_worker *w) {
     mote_phase_end(x, w);
 }
 
-/* Loss of rows [begin, end) of the chunk of `rows` rows that starts at row `chunk`, and the gradient of x. */
-static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int rows, int begin, int end) {
+/* Loss of rows [begin, end) of the chunk that starts at row `chunk`, and the gradient of x. */
+static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int begin, int end) {
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
     size_t vocab = (size_t)weight->rows;
     mote_real *logits = x->chunk + (size_t)(begin - chunk) * vocab;
@@ -62,7 +62,6 @@ static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chun
     }
     if (!x->training) return;
     mote_product_input(x, w, op->in[1], logits, end - begin, mote_gradient(x, op->in[0], begin), false);
-    mote_product_columns(x, op, chunk, rows, begin, end - begin);
 }
 
 static void weight_gradient(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int rows, int part) {
@@ -76,7 +75,7 @@ static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
         int rows = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;
         for (int part; (part = mote_part(x, w, (rows + TILE - 1) / TILE)) >= 0;) {
             int begin = chunk + part * TILE, end = begin + TILE < chunk + rows ? begin + TILE : chunk + rows;
-            lose(x, op, w, chunk, rows, begin, end);
+            lose(x, op, w, chunk, begin, end);
         }
         mote_phase_end(x, w);
         if (!x->training) continue; /* the next chunk overwrites logits that nobody reads any more */
@@ -105,8 +104,8 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
 }
 
 static size_t scratch(const mote_exec *x, const mote_op *op) {
-    size_t forward = mote_product_scratch(x, op->in[1]), training = mote_training_scratch(x, op->in[1], x->chunk_rows);
-    return forward > training ? forward : training;
+    size_t forward = mote_product_scratch(x, op->in[1]), packing = mote_rounding_scratch(x, op->in[1]);
+    return forward > packing ? forward : packing;
 }
 
 static void example(mote_builder *b, int n) {

@@ -50,7 +50,8 @@ typedef struct mote_exec {
     void **own_packed;   /* NULL, or `packed` with panels of this exec's own in it */
     void **strips;       /* by tensor, in training: W of linear, head in strips of 16 columns, [cols / 16][rows][16] */
     bool bytes;          /* products of training in 8 bits (eight_bits.c) */
-    mote_tensor_id exact; /* but not those of this weight: a small head; MOTE_NONE: there is none */
+    mote_tensor_id head;  /* the weight of the head, or MOTE_NONE */
+    mote_tensor_id exact; /* the same if it is small, so that its forward products stay f32 */
     mote_type rounded;   /* weights are rounded to this type, an integer one, for every product; F32: they are not */
     void **columns;      /* by op, with `bytes`: its input packed along the tokens, of the group at work */
     bool *makes_columns; /* by op: its backward does so; others of its group read the same */
@@ -261,6 +262,11 @@ void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows, in
 /* f32 panels of the weights that products read. */
 void mote_exec_unpack(const mote_exec *x, mote_tensor_id id, mote_real *panels);
 bool mote_is_rounded(const mote_exec *x, mote_tensor_id id);
+/* Not the head: its dy is p, and -1 at the target, and a block with a large one rounds the many small p. Their sum is
+ * zero, so what all rows of W or all x have in common cancels, but not what rounding leaves: gradients were 6 % off. */
+static inline bool mote_backward_in_bytes(const mote_exec *x, mote_tensor_id weight) {
+    return x->bytes && weight != x->head;
+}
 static inline bool mote_in_bytes(const mote_exec *x, mote_tensor_id weight) { return x->bytes && weight != x->exact; }
 /* One block of a row of a rounded weight, as floats. */
 void mote_rounded_block(const mote_exec *x, mote_tensor_id id, int row, int block, float values[MOTE_BLOCK_VALUES]);
@@ -272,9 +278,9 @@ size_t mote_training_scratch(const mote_exec *x, mote_tensor_id weight, int toke
 /* dx = dy W, or added. */
 void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weight, const mote_real *dy, int rows,
                         mote_real *dx, bool add);
-/* For the weight gradient over `tokens` rows from `chunk` on: rows [begin, begin + rows) of its input are ready. */
-void mote_product_columns(const mote_exec *x, const mote_op *op, int chunk, int tokens, int begin, int rows);
-/* Rows [begin, begin + rows) of dW += dy^T x; dy [tokens, outputs]. */
+/* For the weight gradient of a linear op: rows [begin, begin + rows) of its input are ready. */
+void mote_product_columns(const mote_exec *x, const mote_op *op, int begin, int rows);
+/* Rows [begin, begin + rows) of dW += dy^T x; dy [tokens, outputs], x from row `chunk` on. */
 void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op, const mote_real *dy, int chunk,
                           int tokens, int begin, int rows);
 

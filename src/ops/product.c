@@ -20,7 +20,7 @@ size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight) {
 
 double mote_integer_part(const mote_exec *x, const mote_op *op, bool training) {
     if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) return 0;
-    double forward = on_blocks(x, op->in[1]), backward = 2 * mote_in_bytes(x, op->in[1]);
+    double forward = on_blocks(x, op->in[1]), backward = 2 * mote_backward_in_bytes(x, op->in[1]);
     return training ? (forward + backward) / 3 : forward;
 }
 
