@@ -56,6 +56,7 @@ static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w
         for (int i = g->begin; i < g->end; i++) {
             const mote_op *op = &x->program->ops[i];
             mote_slice s = whole(x, i, begin, end);
+            if (x->observe) x->observe(x, i, begin, end);
             x->calls[i].forward(x, op, &s, w);
             mote_lap(x, w, i, MOTE_PASS_FORWARD);
         }
