@@ -270,7 +270,7 @@ MOTE_API mote_open_options mote_open_options_default(void);
 MOTE_API mote_status mote_model_open_with(const char *path, const mote_open_options *options, mote_model **model,
                                           mote_error *error);
 MOTE_API void mote_model_close(mote_model *model);
-/* Writes GGUF: to a temporary file that replaces `path` only when it is complete. */
+/* Writes GGUF: to a temporary file that replaces `path` only when it is complete. Vectors stay f32. */
 MOTE_API mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error);
 /* Stands for a weight type: each tensor keeps its own where the form can hold it, else takes the smallest that holds
  * its values exactly. */
@@ -286,6 +286,8 @@ typedef struct {
 MOTE_API mote_model_info mote_model_describe(const mote_model *model);
 /* The form that mote_model_export gives a path: "GGUF", "llama2.c", "Hugging Face". */
 MOTE_API const char *mote_model_form_of(const char *path);
+/* How large the GGUF file is that keeps each tensor in the type it has. */
+MOTE_API mote_status mote_model_file_bytes(const mote_model *model, uint64_t *bytes, mote_error *error);
 MOTE_API mote_config mote_model_config(const mote_model *model);
 MOTE_API const mote_tokenizer *mote_model_tokenizer(const mote_model *model); /* NULL: none */
 /* Why the tokenizer that the model's file holds is not used; NULL: it is, or there is none. Lives as long as the model.

@@ -131,6 +131,7 @@ const mote_ggml_type *mote_ggml_type_get(uint32_t id); /* NULL: not known */
  * sums stand in the header as an array that is filled in before commit). Failures are kept; finish reports the first.
  * The bytes depend on what was put and on nothing else: no date, no path. */
 typedef struct mote_gguf_writer mote_gguf_writer;
+/* path NULL: nothing is written, only measured. */
 mote_status mote_gguf_writer_open(const char *path, mote_gguf_writer **writer, mote_error *error);
 void mote_gguf_put_u32(mote_gguf_writer *w, const char *key, uint32_t value);
 void mote_gguf_put_u64(mote_gguf_writer *w, const char *key, uint64_t value);
@@ -146,6 +147,8 @@ void mote_gguf_put_u64s(mote_gguf_writer *w, const char *key, const uint64_t *va
 /* rows 0: a vector of cols values */
 void mote_gguf_put_tensor(mote_gguf_writer *w, const char *name, mote_type type, uint64_t rows, uint64_t cols);
 void mote_gguf_begin_data(mote_gguf_writer *w);
+/* After begin_data: the bytes of the whole file. */
+mote_status mote_gguf_measure(const mote_gguf_writer *w, uint64_t *bytes, mote_error *error);
 void mote_gguf_write_tensor(mote_gguf_writer *w, const void *bytes,
                             size_t size);                             /* may come in pieces; padded when whole */
 mote_status mote_gguf_finish(mote_gguf_writer *w, mote_error *error); /* commits; frees the writer, always */

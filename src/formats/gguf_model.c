@@ -24,9 +24,6 @@ mote_status mote_weights_are_of_files(mote_error *error) {
 
 /* ---- tensors -> weights */
 
-/* Gains, biases and the table of positions are f32 in every file, as other programs expect. */
-static bool is_vector(const mote_tensor *tensor) { return tensor->rows == 1 && !tensor->matrix; }
-
 /* The bias of zero that stands beside a weight of a gpt2 model without biases: its length, its name in `room`; 0:
  * none. */
 static int zero_bias(const mote_config *c, const mote_tensor *weight, char room[MOTE_KEY_BYTES]) {
@@ -34,7 +31,7 @@ static int zero_bias(const mote_config *c, const mote_tensor *weight, char room[
     size_t stem = strlen(weight->name) - (sizeof suffix - 1);
     if (c->family != MOTE_FAMILY_GPT2 || c->bias || weight->role != MOTE_ROLE_WEIGHT) return 0;
     snprintf(room, MOTE_KEY_BYTES, "%.*s.bias", (int)stem, weight->name);
-    return is_vector(weight) ? weight->cols : weight->matrix ? weight->rows : 0;
+    return mote_weight_is_vector(weight) ? weight->cols : weight->matrix ? weight->rows : 0;
 }
 
 static mote_status skip_zero_bias(const mote_gguf *file, const mote_config *c, const mote_tensor *weight, bool *used,
@@ -50,11 +47,6 @@ static mote_status skip_zero_bias(const mote_gguf *file, const mote_config *c, c
                          file->name, name, length, MOTE_KEY_GPT2_BIAS);
     used[found - file->tensors] = true;
     return MOTE_OK;
-}
-
-/* Whether a weight is used as it lies in the file. Vectors are read as floats everywhere. */
-static bool stays(const mote_tensor *t) {
-    return mote_type_is_float(t->type) || (mote_kernels_run_type(t->type) && !is_vector(t));
 }
 
 static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id, bool *used, mote_error *error) {
@@ -83,35 +75,6 @@ static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id,
     if (!file->checks_put_off) return mote_weight_check_scales(wanted, found->data, file->name, error);
     model->unchecked[id] = true;
     if (file->sums) model->sum[id] = mote_gguf_load(file->sums + 8 * place, 8);
-    return MOTE_OK;
-}
-
-/* Weights of types that no kernel runs on become f32. */
-static mote_status unpack_weights(mote_model *model, mote_error *error) {
-    size_t total = 0;
-    mote_program *program = model->program;
-    for (int id = 0; id < program->n_tensors; id++) {
-        const mote_tensor *t = &program->tensors[id];
-        if (t->role != MOTE_ROLE_WEIGHT || stays(t)) continue;
-        size_t bytes;
-        if (!mote_multiply((size_t)t->rows * sizeof(float), (size_t)t->cols, &bytes) ||
-            !mote_add(total, bytes, &total))
-            return mote_fail_memory(error, "the weights as f32", SIZE_MAX);
-    }
-    if (!total) return MOTE_OK;
-    float *at = model->copies = mote_allocate(total);
-    if (!at) return mote_fail_memory(error, "the weights as f32", total);
-    for (int id = 0; id < program->n_tensors; id++) {
-        mote_tensor *t = &program->tensors[id];
-        if (t->role != MOTE_ROLE_WEIGHT || stays(t)) continue;
-        const char *row = model->weight[id];
-        mote_status status = mote_model_check_weight(model, (mote_tensor_id)id, error);
-        if (status != MOTE_OK) return status;
-        const size_t cols = (size_t)t->cols, row_bytes = mote_row_bytes(t->type, cols);
-        model->weight[id] = at;
-        for (int r = 0; r < t->rows; r++, row += row_bytes, at += cols) mote_type_get(t->type)->to_f32(row, at, cols);
-        t->type = MOTE_TYPE_F32;
-    }
     return MOTE_OK;
 }
 
@@ -198,7 +161,7 @@ mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_erro
     if (file->owns_map) made->map = file->map; /* from here on the model closes it; `file` goes on reading it */
     file->owns_map = false;
     status = bind_weights(file, made, error);
-    if (status == MOTE_OK) status = unpack_weights(made, error);
+    if (status == MOTE_OK) status = mote_model_unpack(made, error);
     if (status == MOTE_OK) status = read_tokenizer(file, made, error);
     if (status == MOTE_OK) status = read_name(file, made, error);
     if (status == MOTE_OK) status = read_chat_template(file, made, error);
@@ -234,9 +197,24 @@ static void put_keys(mote_gguf_writer *w, const mote_config *c, const char *name
     mote_gguf_put_config(w, c);
 }
 
-static mote_type stored_type(const mote_tensor *tensor, mote_type type) {
-    if (is_vector(tensor) || strcmp(tensor->name, "position_embd.weight") == 0) return MOTE_TYPE_F32;
-    return type == MOTE_TYPE_KEEP ? tensor->type : type;
+/* The type a weight is saved in: `type`, or where that is MOTE_TYPE_KEEP its own. */
+static mote_type stored_type(const mote_model *model, int id, mote_type type) {
+    if (mote_weight_stays_f32(&model->program->tensors[id])) return MOTE_TYPE_F32;
+    return type == MOTE_TYPE_KEEP ? mote_model_stored(model, id).type : type;
+}
+
+/* The type that most weights have. */
+static mote_type main_type(const mote_model *model, mote_type type) {
+    uint64_t weights[MOTE_N_TYPES] = {0};
+    int most = MOTE_TYPE_F32;
+    for (int id = 0; id < model->program->n_tensors; id++) {
+        const mote_tensor *t = &model->program->tensors[id];
+        if (t->role == MOTE_ROLE_WEIGHT && !mote_weight_stays_f32(t))
+            weights[stored_type(model, id, type)] += (uint64_t)t->rows * (uint64_t)t->cols;
+    }
+    for (int i = 0; i < MOTE_N_TYPES; i++)
+        if (weights[i] > weights[most]) most = i;
+    return (mote_type)most;
 }
 
 static bool overflows_f16(const float *values, size_t n) {
@@ -245,11 +223,12 @@ static bool overflows_f16(const float *values, size_t n) {
     return false;
 }
 
-static mote_status write_weight(mote_gguf_writer *w, const mote_tensor *tensor, const char *data, mote_type type,
+static mote_status write_weight(mote_gguf_writer *w, const mote_tensor *tensor, mote_stored stored, mote_type type,
                                 mote_error *error) {
-    size_t cols = (size_t)tensor->cols, source_bytes = mote_row_bytes(tensor->type, cols),
+    const char *data = stored.rows;
+    size_t cols = (size_t)tensor->cols, source_bytes = mote_row_bytes(stored.type, cols),
            bytes = mote_row_bytes(type, cols);
-    if (tensor->type == type) {
+    if (stored.type == type) {
         mote_gguf_write_tensor(w, data, bytes * (size_t)tensor->rows);
         return MOTE_OK;
     }
@@ -258,7 +237,7 @@ static mote_status write_weight(mote_gguf_writer *w, const mote_tensor *tensor, 
     uint8_t *row = mote_allocate(bytes);
     if (!values || !row) status = mote_fail_memory(error, "a row of weights", cols * sizeof *values + bytes);
     for (int r = 0; r < tensor->rows && status == MOTE_OK; r++, data += source_bytes) {
-        mote_type_get(tensor->type)->to_f32(data, values, cols);
+        mote_type_get(stored.type)->to_f32(data, values, cols);
         if (type == MOTE_TYPE_F16 && overflows_f16(values, cols)) {
             status = mote_fail(error, MOTE_USAGE, "tensor '%s', row %d: a weight beyond 65504 does not fit f16",
                                tensor->name, r);
@@ -281,7 +260,7 @@ static mote_status write_weight(mote_gguf_writer *w, const mote_tensor *tensor, 
 static void put_weight(mote_gguf_writer *w, const mote_config *c, const mote_tensor *tensor, mote_type type) {
     char room[MOTE_KEY_BYTES];
     int zeros = zero_bias(c, tensor, room);
-    mote_gguf_put_tensor(w, tensor->name, stored_type(tensor, type), is_vector(tensor) ? 0 : (uint64_t)tensor->rows,
+    mote_gguf_put_tensor(w, tensor->name, type, mote_weight_is_vector(tensor) ? 0 : (uint64_t)tensor->rows,
                          (uint64_t)tensor->cols);
     if (zeros) mote_gguf_put_tensor(w, room, MOTE_TYPE_F32, 0, (uint64_t)zeros);
 }
@@ -295,36 +274,57 @@ static void write_zero_bias(mote_gguf_writer *w, const mote_config *c, const mot
     }
 }
 
-mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
+/* Keys and descriptions of all tensors, up to where their data begins. */
+static mote_status put_header(mote_gguf_writer *w, const mote_model *model, mote_type type, mote_error *error) {
     const mote_program *program = model->program;
-    mote_gguf_writer *w = NULL;
-    mote_status status = mote_weights_are_of_files(error);
-    if (status != MOTE_OK) return status;
-    if ((unsigned)type >= MOTE_N_TYPES && type != MOTE_TYPE_KEEP)
-        return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
-    if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
-    put_keys(w, &model->config, model->name, type == MOTE_TYPE_KEEP ? mote_model_describe(model).type : type);
-    status = mote_gguf_put_tokenizer(w, model->tokenizer, error);
+    put_keys(w, &model->config, model->name, main_type(model, type));
+    mote_status status = mote_gguf_put_tokenizer(w, model->tokenizer, error);
     if (mote_chat_template_of(model)) put_text(w, KEY_CHAT_TEMPLATE, mote_chat_template_of(model));
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &program->tensors[id];
         if (tensor->role != MOTE_ROLE_WEIGHT) continue;
         if (!model->weight[id])
             status = mote_fail(error, MOTE_USAGE, "tensor '%s' has no weights to save", tensor->name);
-        put_weight(w, &model->config, tensor, type);
+        put_weight(w, &model->config, tensor, stored_type(model, id, type));
     }
     int divisors = mote_gguf_divisors(&model->config);
     if (divisors) mote_gguf_put_tensor(w, MOTE_ROPE_DIVISORS, MOTE_TYPE_F32, 0, (uint64_t)divisors);
     mote_gguf_begin_data(w);
+    return status;
+}
+
+static mote_status save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
+    const mote_program *program = model->program;
+    mote_gguf_writer *w = NULL;
+    mote_status status = mote_weights_are_of_files(error);
+    if (status != MOTE_OK) return status;
+    if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
+    status = put_header(w, model, type, error);
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &program->tensors[id];
         if (tensor->role != MOTE_ROLE_WEIGHT) continue;
         status = mote_model_check_weight(model, (mote_tensor_id)id, error);
-        if (status == MOTE_OK) status = write_weight(w, tensor, model->weight[id], stored_type(tensor, type), error);
+        if (status == MOTE_OK)
+            status = write_weight(w, tensor, mote_model_stored(model, id), stored_type(model, id, type), error);
         if (status == MOTE_OK) write_zero_bias(w, &model->config, tensor);
     }
     if (status == MOTE_OK) mote_gguf_write_divisors(w, &model->config);
     if (status == MOTE_OK) return mote_gguf_finish(w, error);
+    mote_gguf_abort(w);
+    return status;
+}
+
+mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
+    if ((unsigned)type >= MOTE_N_TYPES) return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
+    return save(model, path, type, error);
+}
+
+mote_status mote_model_file_bytes(const mote_model *model, uint64_t *bytes, mote_error *error) {
+    mote_gguf_writer *w = NULL;
+    mote_status status = mote_gguf_writer_open(NULL, &w, error);
+    if (status != MOTE_OK) return status;
+    status = put_header(w, model, MOTE_TYPE_KEEP, error);
+    if (status == MOTE_OK) status = mote_gguf_measure(w, bytes, error);
     mote_gguf_abort(w);
     return status;
 }

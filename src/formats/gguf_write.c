@@ -37,7 +37,7 @@ mote_status mote_gguf_writer_open(const char *path, mote_gguf_writer **writer, m
     *writer = NULL;
     mote_gguf_writer *w = mote_allocate_zero(1, sizeof *w);
     if (!w) return mote_fail_memory(error, "a GGUF writer", sizeof *w);
-    mote_status status = mote_writer_open(path, &w->file, error);
+    mote_status status = path ? mote_writer_open(path, &w->file, error) : MOTE_OK;
     if (status != MOTE_OK) {
         mote_release(w);
         return status;
@@ -227,6 +227,7 @@ void mote_gguf_begin_data(mote_gguf_writer *w) {
         return;
     }
     w->data_begun = true;
+    if (!w->file) return;
     if (mote_writer_can_patch(w->file)) mote_writer_write(w->file, w->header.bytes, w->header.size);
     w->position = w->header.size;
     emit_padding(w);
@@ -247,6 +248,12 @@ void mote_gguf_write_tensor(mote_gguf_writer *w, const void *bytes, size_t size)
     w->current_bytes = 0;
     mote_hash_init(&w->hash, 0);
     emit_padding(w);
+}
+
+mote_status mote_gguf_measure(const mote_gguf_writer *w, uint64_t *bytes, mote_error *error) {
+    if (w->status == MOTE_OK) *bytes = padded(w->header.size) + w->offset;
+    else if (error) *error = w->error;
+    return w->status;
 }
 
 /* ---- the end */

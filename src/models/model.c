@@ -63,7 +63,8 @@ mote_status mote_model_allocate(const mote_config *config, bool own, mote_model 
     size_t n = (size_t)m->program->n_tensors + 1;
     m->weight = mote_allocate_zero(n, sizeof *m->weight);
     m->packed = mote_allocate_zero(n, sizeof *m->packed);
-    if (!m->weight || !m->packed) status = mote_fail_memory(error, "a model", n * sizeof *m->weight);
+    m->stored = mote_allocate_zero(n, sizeof *m->stored);
+    if (!m->weight || !m->packed || !m->stored) status = mote_fail_memory(error, "a model", n * sizeof *m->weight);
     else if (own) status = mote_weights_allocate(m->program, &m->arena, m->weight, error);
 done:
     if (status == MOTE_OK) *model = m;
@@ -109,7 +110,9 @@ void mote_model_close(mote_model *m) {
     mote_release(m->sum);
     mote_release(m->unchecked);
     mote_release(m->arena);
+    mote_arena_deinit(&m->made);
     mote_release(m->copies);
+    mote_release(m->stored);
     mote_map_close(&m->map);
     for (size_t i = 0; i < m->n_shards; i++) mote_map_close(&m->shards[i]);
     mote_release(m->shards);
@@ -152,6 +155,45 @@ mote_status mote_model_check_weight(const mote_model *m, mote_tensor_id id, mote
     mote_status status = mote_weight_check_scales(t, m->weight[id], path, error);
     if (status == MOTE_OK) __atomic_store_n(&m->unchecked[id], false, __ATOMIC_RELAXED);
     return status;
+}
+
+bool mote_weight_is_vector(const mote_tensor *tensor) { return tensor->rows == 1 && !tensor->matrix; }
+bool mote_weight_stays_f32(const mote_tensor *tensor) {
+    return mote_weight_is_vector(tensor) || strcmp(tensor->name, "position_embd.weight") == 0;
+}
+
+/* Whether a weight is used as it is. Vectors are read as floats everywhere. */
+static bool runs(const mote_tensor *t) {
+    return mote_type_is_float(t->type) || (mote_kernels_run_type(t->type) && !mote_weight_is_vector(t));
+}
+
+mote_status mote_model_unpack(mote_model *model, mote_error *error) {
+    size_t total = 0;
+    mote_program *program = model->program;
+    for (int id = 0; id < program->n_tensors; id++) {
+        const mote_tensor *t = &program->tensors[id];
+        if (t->role != MOTE_ROLE_WEIGHT || runs(t)) continue;
+        size_t bytes;
+        if (!mote_multiply((size_t)t->rows * sizeof(float), (size_t)t->cols, &bytes) ||
+            !mote_add(total, bytes, &total))
+            return mote_fail_memory(error, "the weights as f32", SIZE_MAX);
+    }
+    if (!total) return MOTE_OK;
+    float *at = model->copies = mote_allocate(total);
+    if (!at) return mote_fail_memory(error, "the weights as f32", total);
+    for (int id = 0; id < program->n_tensors; id++) {
+        mote_tensor *t = &program->tensors[id];
+        if (t->role != MOTE_ROLE_WEIGHT || runs(t)) continue;
+        mote_status status = mote_model_check_weight(model, (mote_tensor_id)id, error);
+        if (status != MOTE_OK) return status;
+        const char *row = model->weight[id];
+        const size_t cols = (size_t)t->cols, row_bytes = mote_row_bytes(t->type, cols);
+        model->stored[id] = (mote_stored){row, t->type};
+        model->weight[id] = at;
+        for (int r = 0; r < t->rows; r++, row += row_bytes, at += cols) mote_type_get(t->type)->to_f32(row, at, cols);
+        t->type = MOTE_TYPE_F32;
+    }
+    return MOTE_OK;
 }
 
 /* Panels for the weight of a product. */

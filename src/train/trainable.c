@@ -49,7 +49,9 @@ mote_status mote_model_make_trainable(mote_model *model, mote_error *error) {
         t->type = MOTE_TYPE_F32;
     }
     mote_release(model->arena);
+    mote_arena_deinit(&model->made);
     mote_release(model->copies);
+    memset(model->stored, 0, n * sizeof *model->stored);
     model->arena = arena;
     model->copies = NULL;
 done:
