@@ -199,6 +199,26 @@ static mote_status evaluate(holdings *h, mote_error *error) {
     return status ? status : mote_evaluate(h->model, h->dataset, MOTE_SPLIT_VALIDATION, 0, 2, &evaluation, error);
 }
 
+static mote_status quantize_as(holdings *h, double target_bits, mote_error *error) {
+    mote_status status = prepare_training(h, error);
+    mote_quantize_options o = mote_quantize_options_default();
+    mote_quantize_report *report = NULL;
+    mote_comparison lost;
+    uint64_t bytes;
+    o.type = MOTE_TYPE_Q3_K, o.target_bits = target_bits, o.calibration = h->dataset, o.threads = 2;
+    o.calibration_tokens = 64;
+    arm();
+    if (!status) status = mote_model_quantize(h->model, &o, &h->opened, &report, error);
+    mote_quantize_report_destroy(report);
+    if (!status)
+        status = mote_model_compare(h->model, h->opened, h->dataset, MOTE_SPLIT_VALIDATION, 64, 2, &lost, error);
+    if (!status) status = mote_model_file_bytes(h->opened, &bytes, error);
+    return status ? status : mote_model_save_as_is(h->opened, output, error);
+}
+
+static mote_status quantize(holdings *h, mote_error *error) { return quantize_as(h, 0, error); }
+static mote_status quantize_mixed(holdings *h, mote_error *error) { return quantize_as(h, 20, error); }
+
 static mote_status plan(holdings *h, mote_error *error) {
     mote_config c = tiny(MOTE_FAMILY_LLAMA);
     mote_train_options o = brief(MOTE_OPTIMIZER_ADAMW);
@@ -288,6 +308,8 @@ static void models(void) {
 static void running(void) {
     SCENARIO(generate);
     SCENARIO(evaluate);
+    SCENARIO(quantize);
+    SCENARIO(quantize_mixed);
     SCENARIO(test_kernels);
 }
 

@@ -485,6 +485,77 @@ MOTE_API int64_t mote_trainer_steps_done(const mote_trainer *trainer);
 MOTE_API const mote_model *mote_trainer_model(mote_trainer *trainer); /* current weights, for a session
     that is made now: with int8 or qat, one of before may go on with the weights it began with */
 
+/* ---- compression -------------------------------------------------------------------------------------------- */
+
+typedef enum {
+    MOTE_QUANTIZE_BEST,   /* gptq with a calibration text, else search */
+    MOTE_QUANTIZE_RTN,    /* to nearest, with scales by a plain rule */
+    MOTE_QUANTIZE_SEARCH, /* scales that lose least, weighed by the calibration's activations where there are some */
+    MOTE_QUANTIZE_GPTQ    /* each error is moved onto the weights to come (Frantar 2022); needs a calibration text */
+} mote_quantize_method;
+MOTE_API const char *mote_quantize_method_name(mote_quantize_method method);
+
+/* A glob on tensor names, or "head", "embedding", "attention", "feed_forward". Of several that match the last counts.
+ */
+typedef struct {
+    const char *pattern;
+    mote_type type;
+} mote_quantize_rule;
+
+typedef struct {
+    size_t struct_bytes;
+    mote_type type; /* of every matrix and table; gains, biases and the table of positions stay f32 */
+    double target_bits; /* not 0: q3h, q4_0, q8_0 or f16 for each tensor, so that a weight takes at most so many bits */
+    mote_quantize_method method;
+    const mote_quantize_rule *rules;
+    int n_rules;
+    const mote_dataset *calibration; /* NULL: none */
+    mote_split calibration_split;
+    uint64_t calibration_tokens; /* most that are read, evenly spread */
+    bool allow_fallback; /* what does not fit its type goes to q8_0 or f32; else it is refused by name */
+    int threads;         /* 0: all cores */
+} mote_quantize_options;
+
+typedef struct {
+    char name[64];
+    mote_type type;
+    mote_quantize_method method;
+    uint64_t weights;
+    double bits;   /* in the file, a weight */
+    double error;  /* root of the mean square, relative to that of the weights */
+    bool fallback; /* not of the type asked for */
+} mote_quantize_row;
+typedef struct {
+    const mote_quantize_row *rows; /* in the order of the file */
+    int n_rows;
+    double bits_per_weight_before, bits_per_weight; /* of all that is in the file */
+    uint64_t weights, calibration_tokens;
+} mote_quantize_report;
+
+MOTE_API mote_quantize_options mote_quantize_options_default(void);
+/* A new model with the weights of `model` in smaller types, to run, and to save with mote_model_save_as_is. *report may
+ * be NULL. The same bits for any number of threads. */
+MOTE_API mote_status mote_model_quantize(const mote_model *model, const mote_quantize_options *options,
+                                         mote_model **quantized, mote_quantize_report **report, mote_error *error);
+MOTE_API void mote_quantize_report_destroy(mote_quantize_report *report);
+
+typedef struct {
+    double perplexity_before, perplexity_after;
+    double kl_mean, kl_p99; /* nats a token: of the distribution after from that before */
+    double top1_agreement;  /* part of the tokens whose likeliest successor is the same */
+    uint64_t tokens;
+} mote_comparison;
+/* Two models of one vocabulary over one split, as mote_evaluate. */
+MOTE_API mote_status mote_model_compare(const mote_model *before, const mote_model *after, const mote_dataset *dataset,
+                                        mote_split split, uint64_t max_tokens, int threads, mote_comparison *result,
+                                        mote_error *error);
+typedef struct {
+    double tokens_per_second_before, tokens_per_second_after; /* decoding one sequence; the best of turns */
+    uint64_t ram_bytes_before, ram_bytes_after; /* weights as they run, with their panels, and a session */
+} mote_speed_comparison;
+MOTE_API mote_status mote_model_compare_speed(const mote_model *before, const mote_model *after, int threads,
+                                              mote_speed_comparison *result, mote_error *error);
+
 /* ---- measuring ---------------------------------------------------------------------------------------------- */
 
 /* Peaks of this machine, of one thread [0] and of all [1]; 0: this processor cannot, or there is no such cache. */
