@@ -128,8 +128,8 @@ says "second word with a slip is corrected" "did you mean mote bench train"
 code "--top-p 0" 2 generate m.gguf --top-p 0
 says "--top-p 0 is named as it is given" "error: --top-p is 0"
 code "man and completion" 2 help --man --completion bash
-code "help names no exit code without a use" 0 help
-grep -q 'gate' out && fail "help names no exit code without a use" || ok "no gate in help"
+code "help" 0 help
+grep -q ' 4 a gate was not met' out && ok "help names the exit codes" || fail "help names the exit codes"
 
 # ---- options that contradict or are in vain
 code "--steps and --minutes" 2 train text.txt -o m.gguf --steps 5 --minutes 1
@@ -657,6 +657,81 @@ check "chat" $? 0
 [ "$(wc -l <out | tr -d ' ')" -ge 2 ] && ok "chat answers each line" || fail "chat answers each line"
 printf 'The fox\n' | "$mote" chat m.gguf -n 20 --form chatml --system "Be brief" >out 2>err
 check "chat with chatml" $? 0
+
+# ---- quantize: what it lost, gates, and nothing written where they are not met
+code "train a model to quantize" 0 train text.txt -o float.gguf --dim 48 --layers 2 --heads 2 --hidden 80 --context 32 \
+    --batch 8 --steps 60 --tokenizer char --quiet
+awk 'NR > 120' text.txt >later.txt
+fields="bits_per_weight file_bytes perplexity_before perplexity_after kl_mean kl_p99 top1_agreement"
+fields="$fields tokens_per_second_before tokens_per_second_after tensors gates ram_bytes method written"
+for type in q8_0 q4_0 q3h q43 i8 q3_k q4_k iq4_nl f16 bf16 f32; do
+    rm -f small.gguf
+    code "quantize --type $type" 0 quantize float.gguf small.gguf --type $type --calibrate text.txt --json
+    code "$type runs" 0 eval small.gguf later.txt --json
+done
+code "quantize --json" 0 quantize float.gguf small.gguf --type q4_0 --calibrate text.txt --evaluate later.txt --json
+json "quantize --json has its keys" $fields
+cp out report.json
+"$mote" eval small.gguf later.txt --json >out 2>err
+if [ $have_python = 1 ]; then
+    python3 - <<'END' && ok "the report is true of the file" || fail "the report is true of the file"
+import json, os
+r, e = json.load(open("report.json")), json.load(open("out"))
+rows = r["tensors"]
+ok = r["file_bytes"] == os.path.getsize("small.gguf") and r["written"]
+ok &= abs(r["perplexity_after"] / e["perplexity"] - 1) < 1e-5
+ok &= all(t["type"] == ("f32" if "norm" in t["name"] else "q4_0") for t in rows)
+ok &= all({"name", "type", "bits", "error"} <= t.keys() for t in rows)
+bits = sum(t["bits"] * t["weights"] for t in rows) / sum(t["weights"] for t in rows)
+ok &= abs(bits - r["bits_per_weight"]) < 1e-4 and r["method"] == "gptq" and 0 < r["kl_mean"] < r["kl_p99"]
+exit(not ok)
+END
+else skip "the report is true of the file" "python3 is not there"; fi
+code "quantize for people" 0 quantize float.gguf small.gguf --type q4_0 --method rtn --evaluate later.txt
+grep -q '^perplexity  *[0-9.]* -> [0-9.]* (' out && ok "and says what it lost" || fail "and says what it lost"
+code "quantize without a text" 0 quantize float.gguf small.gguf --json
+says "says that the loss is not known" "only the error of the weights"
+grep -q '"perplexity_after":null' out && ok "and JSON has null" || fail "and JSON has null"
+code "quantize to a number of bits" 0 quantize float.gguf small.gguf --type mixed --target-bits 7 --calibrate text.txt \
+    --json
+[ "$(sed 's/.*"bits_per_weight":\([0-9]*\).*/\1/' out)" -lt 7 ] && ok "and keeps to it" || fail "and keeps to it"
+code "quantize --keep" 0 quantize float.gguf small.gguf --type q4_0 --keep 'head=q8_0,*attn_v*=f16' --json
+grep -q '"token_embd.weight","type":"q8_0"' out && grep -q 'attn_v.weight","type":"f16"' out &&
+    ok "and keeps them" || fail "and keeps them"
+code "gates that are met" 0 quantize float.gguf small.gguf --type q8_0 --evaluate later.txt --gate ppl=5%,kl=0.1 \
+    --gate top1=80%,bytes=1MB --json
+grep -q '"gate":"bytes","limit":1000000,' out && ok "and are in JSON" || fail "and are in JSON"
+mkdir gated
+for gate in ppl=0% kl=0 top1=100% bytes=1k; do
+    "$mote" quantize float.gguf gated/g.gguf --type q3h --method rtn --evaluate later.txt --gate $gate --json >out 2>err
+    check "gate $gate is not met" "$?, $(ls -A gated | wc -l | tr -d ' ') files" "4, 0 files"
+    grep -q '"written":false,' out && grep -q '^error: the gate' err && ok "and the report says so" ||
+        fail "and the report says so"
+done
+cp float.gguf gated/g.gguf
+"$mote" quantize float.gguf gated/g.gguf --type q3h --gate bytes=1k >out 2>err
+check "a model that is there" "$?, $(sum gated/g.gguf)" "4, $(sum float.gguf)"
+code "gate without a text" 2 quantize float.gguf q.gguf --gate ppl=1%
+says "gate without a text: what to do" "hint: add --evaluate"
+for gate in ppl ppl=x ppl=-1% kl=1% top1=101% top1=0.5% bytes=1x speed=2 'ppl=1%,' ''; do
+    code "gate \"$gate\"" 2 quantize float.gguf q.gguf --evaluate later.txt --gate "$gate"
+done
+code "gptq without a text" 2 quantize float.gguf q.gguf --method gptq
+code "mixed without a target" 2 quantize float.gguf q.gguf --type mixed
+code "target and type" 2 quantize float.gguf q.gguf --type q4_0 --target-bits 5
+code "target out of reach" 2 quantize float.gguf q.gguf --target-bits 3
+code "no such type" 2 quantize float.gguf q.gguf --type q9
+code "--keep: no such type" 2 quantize float.gguf q.gguf --keep head=q9
+code "--keep: no type" 2 quantize float.gguf q.gguf --keep head
+code "--keep: no such tensor" 2 quantize float.gguf q.gguf --keep 'nothing*=f16'
+code "quantize: no output" 2 quantize float.gguf
+code "quantize: onto itself" 2 quantize float.gguf ./float.gguf
+code "quantize: onto a file of yours" 2 quantize float.gguf text.txt
+code "quantize: bad file" 3 quantize bad.gguf q.gguf
+code "quantize: no such file" 3 quantize missing.gguf q.gguf
+code "quantize: no such text" 3 quantize float.gguf q.gguf --evaluate missing.txt
+code "quantize: no such folder" 7 quantize float.gguf missing/q.gguf
+[ -e q.gguf ] && fail "what failed wrote nothing" || ok "what failed wrote nothing"
 
 # ---- turns: their markup is control tokens, replies end by themselves
 awk 'BEGIN {

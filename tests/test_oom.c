@@ -213,7 +213,7 @@ static mote_status quantize_as(holdings *h, double target_bits, mote_error *erro
     if (!status)
         status = mote_model_compare(h->model, h->opened, h->dataset, MOTE_SPLIT_VALIDATION, 64, 2, &lost, error);
     if (!status) status = mote_model_file_bytes(h->opened, &bytes, error);
-    return status ? status : mote_model_save_as_is(h->opened, output, error);
+    return status ? status : mote_model_save(h->opened, output, MOTE_TYPE_KEEP, error);
 }
 
 static mote_status quantize(holdings *h, mote_error *error) { return quantize_as(h, 0, error); }

@@ -64,7 +64,7 @@ static void check_saved(const mote_model *small, const mote_quantize_report *rep
     uint64_t bytes = 0;
     mote_model *opened = NULL;
     CHECK(!mote_model_file_bytes(small, &bytes, &error), "%s", error.message);
-    CHECK(!mote_model_save_as_is(small, PATH ".gguf", &error), "%s", error.message);
+    CHECK(!mote_model_save(small, PATH ".gguf", MOTE_TYPE_KEEP, &error), "%s", error.message);
     FILE *f = fopen(PATH ".gguf", "rb");
     fseek(f, 0, SEEK_END);
     CHECK((uint64_t)ftell(f) == bytes, "%s: %ld bytes, %llu were foretold", mote_type_name(type), ftell(f),
@@ -81,7 +81,7 @@ static void check_saved(const mote_model *small, const mote_quantize_report *rep
               "%s", row->name);
     }
     CHECK(n == report->n_rows);
-    CHECK(!mote_model_save_as_is(opened, PATH ".again", &error) && same_files(PATH ".gguf", PATH ".again"), "%s",
+    CHECK(!mote_model_save(opened, PATH ".again", MOTE_TYPE_KEEP, &error) && same_files(PATH ".gguf", PATH ".again"), "%s",
           mote_type_name(type));
     mote_model_close(opened);
 }
@@ -125,7 +125,7 @@ static void threads_give_the_same_bits(void) {
         mote_quantize_options o = options_for(MOTE_TYPE_Q3H, MOTE_QUANTIZE_BEST);
         o.threads = threads;
         CHECK(!mote_model_quantize(model, &o, &small, NULL, &error), "%s", error.message);
-        CHECK(!mote_model_save_as_is(small, threads == 1 ? PATH ".gguf" : PATH ".again", &error));
+        CHECK(!mote_model_save(small, threads == 1 ? PATH ".gguf" : PATH ".again", MOTE_TYPE_KEEP, &error));
         CHECK(threads == 1 || same_files(PATH ".gguf", PATH ".again"), "%d threads", threads);
         mote_model_close(small);
     }

@@ -38,9 +38,6 @@ static const struct {
 };
 enum { N_EXIT_CODES = (int)(sizeof exit_codes / sizeof exit_codes[0]) };
 
-/* No command has gates yet. */
-static bool is_reserved(int code) { return code == MOTE_GATE; }
-
 /* Prints text in lines of at most `width` characters, each begun with `indent` spaces; the first is begun already. */
 static void print_wrapped(const char *text, int indent, int width) {
     int column = indent;
@@ -73,8 +70,7 @@ void help_overview(void) {
     for (int i = 0; i < 2; i++) out_print("  %s\n", commands[i]->example);
     out_print("\nexit codes:");
     for (int i = 0; i < N_EXIT_CODES; i++)
-        if (!is_reserved(exit_codes[i].code))
-            out_print("%s %d %s", i ? "," : "", exit_codes[i].code, exit_codes[i].text);
+        out_print("%s %d %s", i ? "," : "", exit_codes[i].code, exit_codes[i].text);
     out_print(", 128+n signal n\n");
 }
 
@@ -187,8 +183,7 @@ void help_man(void) {
     for (const struct option *row = group_common.rows; row->name; row++) man_option(row);
     out_print(".SH EXIT STATUS\n");
     for (int i = 0; i < N_EXIT_CODES; i++)
-        if (!is_reserved(exit_codes[i].code))
-            out_print(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
+        out_print(".TP\n.B %d\n%s\n", exit_codes[i].code, exit_codes[i].text);
     out_print(".TP\n.B 128+n\nended by signal n\n");
     out_print(".SH ENVIRONMENT\n.TP\n.B NO_COLOR\nwhen set and not empty, nothing is coloured\n");
 }

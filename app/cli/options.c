@@ -152,8 +152,9 @@ static mote_status set_number(const struct option *row, const char *name, const 
 static mote_status set_choice(const struct option *row, const char *name, const char *text, mote_error *error) {
     size_t length;
     struct nearest nearest = {0};
-    char candidates[8][24];
-    for (int i = 0; i < 8; i++) {
+    enum { MOST = 16 };
+    char candidates[MOST][24];
+    for (int i = 0; i < MOST; i++) {
         const char *choice = option_choice(row->argument, i, &length);
         if (!length) break;
         if (strlen(text) == length && !memcmp(choice, text, length)) {

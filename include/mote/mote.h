@@ -533,7 +533,7 @@ typedef struct {
 } mote_quantize_report;
 
 MOTE_API mote_quantize_options mote_quantize_options_default(void);
-/* A new model with the weights of `model` in smaller types, to run, and to save with mote_model_save_as_is. *report may
+/* A new model with the weights of `model` in smaller types, to run, and to save with MOTE_TYPE_KEEP. *report may
  * be NULL. The same bits for any number of threads. */
 MOTE_API mote_status mote_model_quantize(const mote_model *model, const mote_quantize_options *options,
                                          mote_model **quantized, mote_quantize_report **report, mote_error *error);

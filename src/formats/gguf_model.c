@@ -293,9 +293,11 @@ static mote_status put_header(mote_gguf_writer *w, const mote_model *model, mote
     return status;
 }
 
-static mote_status save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
+mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
     const mote_program *program = model->program;
     mote_gguf_writer *w = NULL;
+    if ((unsigned)type >= MOTE_N_TYPES && type != MOTE_TYPE_KEEP)
+        return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
     mote_status status = mote_weights_are_of_files(error);
     if (status != MOTE_OK) return status;
     if ((status = mote_gguf_writer_open(path, &w, error)) != MOTE_OK) return status;
@@ -312,11 +314,6 @@ static mote_status save(const mote_model *model, const char *path, mote_type typ
     if (status == MOTE_OK) return mote_gguf_finish(w, error);
     mote_gguf_abort(w);
     return status;
-}
-
-mote_status mote_model_save(const mote_model *model, const char *path, mote_type type, mote_error *error) {
-    if ((unsigned)type >= MOTE_N_TYPES) return mote_fail(error, MOTE_USAGE, "no such weight type: %d", (int)type);
-    return save(model, path, type, error);
 }
 
 mote_status mote_model_file_bytes(const mote_model *model, uint64_t *bytes, mote_error *error) {

@@ -65,6 +65,7 @@ static mote_status make_own(mote_model *model, mote_tensor_id id, mote_error *er
     for (size_t r = 0; r < (size_t)t->rows; r++)
         mote_type_get(t->type)->to_f32((const char *)model->weight[id] + r * bytes, values + r * cols, cols);
     model->weight[id] = model->merged[id] = values;
+    model->stored[id].rows = NULL;
     t->type = MOTE_TYPE_F32;
     return MOTE_OK;
 }

@@ -1,0 +1,111 @@
+/* The loss report in its two forms. What was not measured is null, or left out. */
+#include "quantize_print.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "console.h"
+
+static void print_json(const struct quantize_result *r, const struct gates *gates, const char *input,
+                       const char *output, mote_buffer *buffer) {
+    const mote_quantize_report *report = r->report;
+    const double none = (double)NAN;
+    const struct {
+        const char *key;
+        double value;
+    } numbers[] = {
+        {"bits_per_weight_before", report->bits_per_weight_before},
+        {"bits_per_weight", report->bits_per_weight},
+        {"perplexity_before", r->has_loss ? r->lost.perplexity_before : none},
+        {"perplexity_after", r->has_loss ? r->lost.perplexity_after : none},
+        {"kl_mean", r->has_loss ? r->lost.kl_mean : none},
+        {"kl_p99", r->has_loss ? r->lost.kl_p99 : none},
+        {"top1_agreement", r->has_loss ? r->lost.top1_agreement : none},
+        {"tokens_per_second_before", r->speed.tokens_per_second_before},
+        {"tokens_per_second_after", r->speed.tokens_per_second_after},
+        {"seconds", r->quantize_seconds},
+    };
+    const struct {
+        const char *key;
+        uint64_t value;
+    } counts[] = {
+        {"file_bytes_before", r->file_bytes_before}, {"file_bytes", r->file_bytes},
+        {"ram_bytes_before", r->speed.ram_bytes_before}, {"ram_bytes", r->speed.ram_bytes_after},
+        {"weights", report->weights}, {"calibration_tokens", report->calibration_tokens},
+        {"evaluated_tokens", r->lost.tokens},
+    };
+    mote_buffer_print(buffer, "{\"input\":");
+    mote_buffer_json_string(buffer, input, strlen(input));
+    mote_buffer_print(buffer, ",\"output\":");
+    mote_buffer_json_string(buffer, output, strlen(output));
+    mote_buffer_print(buffer, ",\"written\":%s,\"type\":\"%s\",\"method\":\"%s\"", r->written ? "true" : "false",
+                      r->type, r->method);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        mote_buffer_print(buffer, ",\"%s\":", numbers[i].key);
+        mote_buffer_json_number(buffer, numbers[i].value);
+    }
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        mote_buffer_print(buffer, ",\"%s\":%llu", counts[i].key, (unsigned long long)counts[i].value);
+    mote_buffer_print(buffer, ",\"gates\":");
+    gates_print_json(gates, buffer);
+    mote_buffer_print(buffer, ",\"tensors\":[");
+    for (int i = 0; i < report->n_rows; i++) {
+        const mote_quantize_row *row = &report->rows[i];
+        mote_buffer_print(buffer, "%s{\"name\":", i ? "," : "");
+        mote_buffer_json_string(buffer, row->name, strlen(row->name));
+        mote_buffer_print(buffer, ",\"type\":\"%s\",\"bits\":", mote_type_name(row->type));
+        mote_buffer_json_number(buffer, row->bits);
+        mote_buffer_print(buffer, ",\"error\":");
+        mote_buffer_json_number(buffer, row->error);
+        mote_buffer_print(buffer, ",\"method\":\"%s\",\"weights\":%llu,\"fallback\":%s}",
+                          mote_quantize_method_name(row->method), (unsigned long long)row->weights,
+                          row->fallback ? "true" : "false");
+    }
+    mote_buffer_print(buffer, "]}\n");
+}
+
+static void print_tensors(const mote_quantize_report *report, mote_buffer *buffer) {
+    mote_buffer_print(buffer, "%-32s %-8s %-8s %8s %10s\n", "tensor", "type", "method", "bits", "error");
+    for (int i = 0; i < report->n_rows; i++) {
+        const mote_quantize_row *row = &report->rows[i];
+        if (row->error == 0 && row->type == MOTE_TYPE_F32 && !row->fallback) continue; /* gains, biases */
+        mote_buffer_print(buffer, "%-32s %-8s %-8s %8.3f %8.3f %%%s\n", row->name, mote_type_name(row->type),
+                          mote_quantize_method_name(row->method), row->bits, 100 * row->error,
+                          row->fallback ? "  FALLBACK: does not fit the type asked for" : "");
+    }
+}
+
+static void print_text(const struct quantize_result *r, const struct gates *gates, const char *input,
+                       const char *output, mote_buffer *buffer) {
+    const mote_quantize_report *report = r->report;
+    char before[SHORT_TEXT], after[SHORT_TEXT];
+    print_tensors(report, buffer);
+    mote_buffer_print(buffer, "\nbits           %.3f -> %.3f a weight\n", report->bits_per_weight_before,
+                      report->bits_per_weight);
+    mote_buffer_print(buffer, "file           %s -> %s\n", text_bytes((double)r->file_bytes_before, before),
+                      text_bytes((double)r->file_bytes, after));
+    mote_buffer_print(buffer, "RAM            %s -> %s\n", text_bytes((double)r->speed.ram_bytes_before, before),
+                      text_bytes((double)r->speed.ram_bytes_after, after));
+    mote_buffer_print(buffer, "speed          %.0f -> %.0f tokens/s\n", r->speed.tokens_per_second_before,
+                      r->speed.tokens_per_second_after);
+    if (r->has_loss) {
+        mote_buffer_print(buffer, "perplexity     %.4f -> %.4f (%+.3f %%), over %llu tokens\n",
+                          r->lost.perplexity_before, r->lost.perplexity_after,
+                          100 * (r->lost.perplexity_after / r->lost.perplexity_before - 1),
+                          (unsigned long long)r->lost.tokens);
+        mote_buffer_print(buffer, "KL             %.3g nats a token, 99 %% below %.3g\n", r->lost.kl_mean,
+                          r->lost.kl_p99);
+        mote_buffer_print(buffer, "top-1          %.2f %% the same\n", 100 * r->lost.top1_agreement);
+    } else {
+        mote_buffer_print(buffer, "loss           not measured: no text was given\n");
+    }
+    gates_print(gates, buffer);
+    if (r->written) mote_buffer_print(buffer, "written        %s, from %s\n", output, input);
+    else mote_buffer_print(buffer, "written        nothing\n");
+}
+
+void quantize_print(const struct quantize_result *result, const struct gates *gates, const char *input,
+                    const char *output, mote_buffer *buffer) {
+    if (option_json) print_json(result, gates, input, output, buffer);
+    else print_text(result, gates, input, output, buffer);
+}

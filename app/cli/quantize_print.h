@@ -1,0 +1,21 @@
+/* What mote quantize says: one JSON object, or lines and a table of the tensors. */
+#ifndef MOTE_CLI_QUANTIZE_PRINT_H
+#define MOTE_CLI_QUANTIZE_PRINT_H
+
+#include "gates.h"
+
+struct quantize_result {
+    const char *type, *method;
+    mote_quantize_report *report;
+    bool has_loss; /* `lost` was measured */
+    mote_comparison lost;
+    mote_speed_comparison speed;
+    uint64_t file_bytes_before, file_bytes;
+    double quantize_seconds;
+    bool written;
+};
+
+void quantize_print(const struct quantize_result *result, const struct gates *gates, const char *input,
+                    const char *output, mote_buffer *buffer);
+
+#endif
