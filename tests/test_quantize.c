@@ -81,8 +81,8 @@ static void check_saved(const mote_model *small, const mote_quantize_report *rep
               "%s", row->name);
     }
     CHECK(n == report->n_rows);
-    CHECK(!mote_model_save(opened, PATH ".again", MOTE_TYPE_KEEP, &error) && same_files(PATH ".gguf", PATH ".again"), "%s",
-          mote_type_name(type));
+    CHECK(!mote_model_save(opened, PATH ".again", MOTE_TYPE_KEEP, &error) && same_files(PATH ".gguf", PATH ".again"),
+          "%s", mote_type_name(type));
     mote_model_close(opened);
 }
 
