@@ -9,6 +9,7 @@ case $1 in /*) mote=$1 ;; *) mote=$PWD/$1 ;; esac
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+data=$(pwd)/tests/data
 cd "$work" || exit 1
 unset NO_COLOR
 passed=0 failed=0 skipped=0
@@ -780,6 +781,12 @@ check "and nothing is said" "$(grep -c UTF-8 err)" 0
 printf '1\nx y\n2' >badids
 code "tokenize: no id on a second line" 3 tokenize m.gguf --text badids
 check "the error is one line" "$(wc -l <err | tr -d ' ')" 1
+cp "$data/tokenizers/gpt2.json" alone.json
+printf 'Once upon a time' >once
+code "tokenize: a file that holds a tokenizer alone" 0 tokenize alone.json --ids once
+cp out ids
+code "and back" 0 tokenize alone.json --text ids
+check "the same text" "$(cat out)" "$(cat once)"
 
 # ---- colour
 "$mote" show missing.gguf 2>err

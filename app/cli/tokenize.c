@@ -129,13 +129,17 @@ static mote_status run_tokenize(int n_arguments, const char *const *arguments, m
     mote_model *model = NULL;
     char *input = NULL;
     size_t size;
-    mote_status status = source_open(arguments[0], &model, error);
+    mote_tokenizer *alone = NULL;
     const mote_tokenizer *tokenizer = NULL;
+    mote_status status = source_open(arguments[0], &model, error);
     if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
+    else if (status == MOTE_BAD_FILE && !mote_tokenizer_open(arguments[0], &alone, NULL)) /* it holds nothing else */
+        status = MOTE_OK, tokenizer = alone;
     if (!status) status = read_whole(n_arguments > 1 ? arguments[1] : NULL, &input, &size, error);
     if (!status) status = (want_text ? to_text : to_tokens)(tokenizer, input, size, error);
     free(input);
     mote_model_close(model);
+    mote_tokenizer_destroy(alone);
     return status;
 }
 
@@ -143,7 +147,8 @@ const struct command command_tokenize = {
     .name = "tokenize",
     .arguments = "MODEL [FILE]",
     .summary = "turn text into the tokens of a model, or back",
-    .details = "Reads FILE or standard input. Without options it prints a table of the pieces. A piece may be a part "
+    .details = "MODEL may also be a file that holds a tokenizer alone: GGUF without weights, or tokenizer.json. Reads "
+               "FILE or standard input. Without options it prints a table of the pieces. A piece may be a part "
                "of a character; in JSON what is not UTF-8 becomes U+FFFD.",
     .example = "echo 'Once upon a time' | mote tokenize model.gguf --ids",
     .least = 1,
