@@ -10,6 +10,7 @@
 #include "console.h"
 #include "gates.h"
 #include "quantize_print.h"
+#include "source.h"
 #include "sampling.h"
 
 #define TYPES "q8_0|q4_0|q3h|q43|i8|q3_k|q4_k|iq4_nl|f16|bf16|f32"
@@ -52,8 +53,8 @@ static const struct option gate_rows[] = {
 };
 static const struct option_group type_group = {"Weights", type_rows}, text_group = {"Texts", text_rows},
                                  gate_group = {"Gates", gate_rows};
-static const struct option_group *const groups[] = {&type_group, &text_group, &gate_group, &group_threads,
-                                                    &group_json, &group_common, NULL};
+static const struct option_group *const groups[] = {&type_group,    &text_group, &gate_group,   &group_source_text,
+                                                    &group_threads, &group_json, &group_common, NULL};
 
 /* All that one run holds. */
 struct run {
@@ -180,7 +181,7 @@ static mote_status read_text(struct run *run, int which, const struct string_lis
 
 /* Opens what is asked for; the loss is measured on --evaluate, else on the last tenth of --calibrate. */
 static mote_status open_all(struct run *run, mote_error *error) {
-    mote_status status = mote_model_open(run->input, &run->model, error);
+    mote_status status = source_open(run->input, &run->model, error);
     if (!status && calibrate.n) status = read_text(run, 0, &calibrate, evaluate.n ? 0 : 0.1, error);
     if (!status && evaluate.n) status = read_text(run, 1, &evaluate, 0, error);
     if (status) return status;

@@ -124,6 +124,15 @@ static mote_status to_text(const mote_tokenizer *tokenizer, const char *ids, siz
     return status;
 }
 
+/* What is no model may hold a tokenizer and nothing else. *error keeps why it is no model, but for tokenizer.json. */
+static mote_status open_alone(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
+    mote_error problem = {0};
+    mote_status status = mote_tokenizer_open(path, tokenizer, &problem);
+    const char *ending = strrchr(path, '.');
+    if (status && error && ending && strcmp(ending, ".json") == 0) *error = problem;
+    return status;
+}
+
 static mote_status run_tokenize(int n_arguments, const char *const *arguments, mote_error *error) {
     if (want_ids && want_text) return mote_fail(error, MOTE_USAGE, "--ids and --text are opposites: give one");
     mote_model *model = NULL;
@@ -133,8 +142,8 @@ static mote_status run_tokenize(int n_arguments, const char *const *arguments, m
     const mote_tokenizer *tokenizer = NULL;
     mote_status status = source_open(arguments[0], &model, error);
     if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
-    else if (status == MOTE_BAD_FILE && !mote_tokenizer_open(arguments[0], &alone, NULL)) /* it holds nothing else */
-        status = MOTE_OK, tokenizer = alone;
+    else if (status == MOTE_BAD_FILE) status = open_alone(arguments[0], &alone, error);
+    if (alone) tokenizer = alone;
     if (!status) status = read_whole(n_arguments > 1 ? arguments[1] : NULL, &input, &size, error);
     if (!status) status = (want_text ? to_text : to_tokens)(tokenizer, input, size, error);
     free(input);

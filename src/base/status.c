@@ -17,7 +17,8 @@ static void __attribute__((format(printf, 3, 0))) format_sentence(char *out, siz
         n = size - 1;
         while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
     }
-    memcpy(out, text, n);
+    for (size_t i = 0; i < n; i++) /* a name from a file must not command the terminal */
+        out[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i];
     out[n] = '\0';
 }
 

@@ -60,7 +60,7 @@ static void compare_token(const comparison *k, int i, int thread, token_result *
     double sum = 0, shift = (double)log_sum[1] - (double)log_sum[0];
     for (int v = 0; v < vocab; v++) sum += (double)p[0][v] * ((double)logits[0][v] - (double)logits[1][v] + shift);
     const int target = k->target[i];
-    *out = (token_result){.kl = sum > 0 ? sum : 0, .same = best[0] == best[1]}; /* rounding can make it -1e-9 */
+    *out = (token_result){.kl = sum < 0 ? 0 : sum, .same = best[0] == best[1]}; /* rounding can make it -1e-9 */
     out->loss_before = (double)log_sum[0] - (double)logits[0][target];
     out->loss_after = (double)log_sum[1] - (double)logits[1][target];
 }
@@ -121,7 +121,7 @@ static mote_status run_windows(comparison *k, mote_pool *pool, mote_error *error
 
 static int ascending(const void *a, const void *b) {
     const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
+    return isnan(x) || isnan(y) ? isnan(x) - isnan(y) : (x > y) - (x < y); /* NaN last: it meets no gate */
 }
 
 static mote_status check_models(const mote_model *before, const mote_model *after, mote_error *error) {

@@ -14,6 +14,7 @@ typedef struct {
     mote_pool *pool;
     mote_calibration calibration;
     bool calibrated;
+    bool *factored; /* by tensor: a factor was made for it; NULL: not yet */
     mote_type *types; /* by tensor id */
     bool *open;       /* by tensor id: for mixed types to choose */
     mote_model *out;
@@ -137,7 +138,9 @@ static mote_quantize_method method_for(const quantization *q, int id, mote_type 
     mote_quantize_method method = q->o.method;
     if (mote_type_is_float(type)) return MOTE_QUANTIZE_RTN;
     if (method == MOTE_QUANTIZE_BEST) method = q->calibrated ? MOTE_QUANTIZE_GPTQ : MOTE_QUANTIZE_SEARCH;
-    const bool possible = info->encode_group && info->quantize && mote_moments_of(&q->calibration, id);
+    /* a type that was not asked for, but that a misfit falls back to, has no factor */
+    const bool possible = info->encode_group && info->quantize && mote_moments_of(&q->calibration, id) &&
+                          (!q->factored || q->factored[id]);
     if (method == MOTE_QUANTIZE_GPTQ && !possible) method = MOTE_QUANTIZE_SEARCH;
     return method == MOTE_QUANTIZE_SEARCH && !info->quantize ? MOTE_QUANTIZE_RTN : method;
 }
@@ -186,9 +189,17 @@ static mote_status factor(quantization *q, mote_error *error) {
         status = mote_fail_memory(error, "calibration", f.widest * sizeof *f.room);
         goto done;
     }
+    bool *factored = mote_allocate_zero((size_t)p->n_tensors + 1, sizeof *factored);
+    if (!factored) {
+        status = mote_fail_memory(error, "calibration", (size_t)p->n_tensors);
+        goto done;
+    }
     for (int id = 0; id < p->n_tensors; id++)
-        if (p->tensors[id].role == MOTE_ROLE_WEIGHT && method_for(q, id, q->types[id]) == MOTE_QUANTIZE_GPTQ)
+        if (p->tensors[id].role == MOTE_ROLE_WEIGHT && method_for(q, id, q->types[id]) == MOTE_QUANTIZE_GPTQ) {
             f.damping[c->of_weight[id]] = damping_for(p, id);
+            factored[id] = true;
+        }
+    q->factored = factored;
     mote_pool_run(q->pool, factor_task, &f);
     if (f.failed)
         status = mote_fail(error, MOTE_FAILED, "the activation '%s' is not finite on the calibration text",
@@ -307,6 +318,8 @@ static mote_status prepare(quantization *q, mote_error *error) {
         if (t->role != MOTE_ROLE_WEIGHT) continue;
         if (!q->model->weight[id])
             return mote_fail(error, MOTE_USAGE, "tensor '%s' has no weights to quantize", t->name);
+        mote_status checked = mote_model_check_weight(q->model, (mote_tensor_id)id, error);
+        if (checked != MOTE_OK) return checked;
         if ((size_t)t->rows * (size_t)t->cols > most) most = (size_t)t->rows * (size_t)t->cols;
         if ((size_t)t->cols > widest) widest = (size_t)t->cols;
     }
@@ -323,7 +336,9 @@ static mote_status prepare(quantization *q, mote_error *error) {
         status = mote_tokenizer_copy(q->model->tokenizer, &q->out->tokenizer, error);
     if (status == MOTE_OK && q->model->name) status = mote_model_set_name(q->out, q->model->name, error);
     if (status != MOTE_OK) return status;
-    const char *template = q->model->chat_template;
+    const char *problem = q->model->tokenizer_problem, *template = q->model->chat_template;
+    if (problem && !(q->out->tokenizer_problem = mote_copy_string(problem)))
+        return mote_fail_memory(error, "a message", strlen(problem));
     q->out->hints = q->model->hints;
     if (template) q->out->chat_template = mote_copy_string(template);
     return !template || q->out->chat_template ? MOTE_OK : mote_fail_memory(error, "a chat template", strlen(template));
@@ -358,6 +373,7 @@ mote_status mote_model_quantize(const mote_model *model, const mote_quantize_opt
     mote_calibration_deinit(&q.calibration);
     mote_model_close(q.out);
     mote_pool_destroy(q.pool);
+    mote_release(q.factored);
     mote_release(q.types);
     mote_release(q.open);
     mote_release(q.values);

@@ -253,9 +253,10 @@ mote_model_info mote_model_describe(const mote_model *model) {
         uint64_t values = (uint64_t)t->rows * (uint64_t)t->cols;
         info.tensors++;
         info.parameters += values;
-        info.bytes += (uint64_t)t->rows * mote_row_bytes(t->type, (size_t)t->cols);
-        of_type[t->type] += values;
-        if (of_type[t->type] > of_type[info.type]) info.type = t->type;
+        mote_type type = mote_model_stored(model, i).type;
+        info.bytes += (uint64_t)t->rows * mote_row_bytes(type, (size_t)t->cols);
+        of_type[type] += values;
+        if (of_type[type] > of_type[info.type]) info.type = type;
     }
     return info;
 }

@@ -73,10 +73,6 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
             }
         }
     }
-    /* Few rows: a thread may begin with attention while another still works on the group before it (columns.c). */
-    for (int id = 0; id < n && !training; id++)
-        if (life[id].end >= 0 && life[id].end + 1 < plan->n_groups && !plan->groups[life[id].end + 1].row_wise)
-            life[id].end++;
     for (int id = 0; id < n; id++) { /* what is given from outside, or is a result, lives from end to end */
         bool input = program->tensors[id].role == MOTE_ROLE_INPUT, result = !life[id].readers && life[n + id].end >= 0;
         if (!input && !result) continue;
@@ -107,6 +103,13 @@ static void share_in_place(const mote_program *program, block *life, int *root) 
             extend(&life[n + root[in]], life[n + out].end);
         }
     }
+}
+
+/* Few rows: a thread may begin with attention while another still works on the group before it (columns.c). */
+static void outlive_group(const mote_plan *plan, int n_tensors, block *life) {
+    for (int id = 0; id < n_tensors; id++)
+        if (life[id].end >= 0 && life[id].end + 1 < plan->n_groups && !plan->groups[life[id].end + 1].row_wise)
+            life[id].end++;
 }
 
 static int larger_first(const void *a, const void *b) {
@@ -191,6 +194,7 @@ mote_status mote_plan_create(const mote_program *program, int max_rows, bool tra
     if (status != MOTE_OK) goto done;
     find_lives(program, plan, training, life);
     share_in_place(program, life, root);
+    if (!training) outlive_group(plan, program->n_tensors, life);
     status = place_all(program, max_rows, training, plan, life, root, meets, error);
 done:
     mote_release(life);

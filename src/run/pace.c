@@ -14,8 +14,8 @@ static void change(mote_pace *p, bool trying) {
 
 /* Another kind of run follows: what was measured does not compare with it. */
 static void start_again(mote_pace *p) {
+    if (p->trying || p->wait < 1) p->wait = 1;
     if (p->trying) change(p, false);
-    p->wait = p->trying || p->wait < 1 ? 1 : p->wait;
     p->last = 0;
     p->sum = 0;
     p->runs = 0;
@@ -33,7 +33,7 @@ void mote_pace_add(mote_pace *p, int tokens, int position, double seconds) {
     p->sum = 0;
     p->runs = 0;
     if (p->trying) {
-        double loss = now > before ? now / before - 1 : before / now - 1;
+        double loss = now > before ? now / before - 1 : now > 0 ? before / now - 1 : 0; /* a coarse clock may say 0 */
         bool far = loss > 4; /* a stall, or after one: rare for now, and rarer each time */
         if (far && p->stalls < MOST_STALLS) p->stalls++;
         if (!far) p->stalls = 0;

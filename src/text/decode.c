@@ -108,13 +108,16 @@ static void find_ends(mote_staged *s) {
     }
 }
 
+/* A chain of replacements could make gigabytes of a byte. */
+enum { MOST_TEXT = 1 << 16, MOST_TEXTS = 1 << 26 };
+
 mote_status mote_staged_texts(mote_tokenizer *t, mote_error *error) {
     mote_staged *s = t->staged;
     size_t n = t->n_tokens;
     mote_buffer all = {0}, rooms[2] = {{0}, {0}};
     find_ends(s);
     s->text_at = mote_allocate((n + 1) * sizeof *s->text_at);
-    bool ok = s->text_at != NULL;
+    bool ok = s->text_at != NULL, endless = false;
     for (size_t i = 0; i < n && ok; i++) {
         size_t size;
         const char *text = mote_string_set_get(&t->symbols, (uint32_t)i, &size);
@@ -125,16 +128,20 @@ mote_status mote_staged_texts(mote_tokenizer *t, mote_error *error) {
         else if (t->types[i] != MOTE_TOKEN_CONTROL && t->types[i] != MOTE_TOKEN_UNUSED)
             mote_buffer_append(p.text, text, size);
         if (t->types[i] == MOTE_TOKEN_NORMAL || t->types[i] == MOTE_TOKEN_USER_DEFINED || is_byte)
-            for (size_t k = s->n_normalizers + s->n_pretokenizers; k < s->pipeline.n_steps; k++)
+            for (size_t k = s->n_normalizers + s->n_pretokenizers; k < s->pipeline.n_steps && !endless; k++) {
                 decode_step(&p, &s->pipeline.steps[k], is_byte, &fused);
+                endless = p.text->size > MOST_TEXT;
+            }
         s->text_at[i] = all.size;
         mote_buffer_append(&all, p.text->bytes, p.text->size);
-        ok = !rooms[0].failed && !rooms[1].failed && !all.failed;
+        endless = endless || all.size > MOST_TEXTS;
+        ok = !rooms[0].failed && !rooms[1].failed && !all.failed && !endless;
     }
     mote_buffer_deinit(&rooms[0]);
     mote_buffer_deinit(&rooms[1]);
     if (!ok) {
         mote_buffer_deinit(&all);
+        if (endless) return mote_fail(error, MOTE_BAD_FILE, "a tokenizer's decoders make endless texts of its tokens");
         return mote_fail_memory(error, "the texts of tokens", all.size);
     }
     s->text_at[n] = all.size;
