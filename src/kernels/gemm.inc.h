@@ -12,9 +12,10 @@ enum {
     BLOCK_FLOATS = 192 * 32,  /* of B in a block: 24 KiB, three quarters of a 32 KiB L1 */
     BLOCK_DEPTH = BLOCK_FLOATS / (TILE_PANELS * MOTE_PANEL),
     ROW_BLOCK = 240,          /* rows of A in a block: with BLOCK_DEPTH at most 360 KiB, in L2 */
-    COPIED_DEPTH = 128,       /* of a block with a copy of A: L1 holds a strip of B and a tile of A */
+    COPIED_DEPTH = 192,       /* at most, of a block with a copy of A, which lies on the stack: 190 KiB */
     FAR_ROWS = 512,           /* a transposed A whose rows are as long as this is copied */
     COPY_AHEAD = 16,
+    AHEAD_ROWS = 256,         /* of a row-major B with rows as long as this the next strip is fetched early */
     COPY_ROWS = 32,           /* from here on a row-major B is copied to the block buffer */
 };
 
@@ -115,11 +116,10 @@ typedef struct {
     int row, rows, depth_from, depth;
     const float *start; /* of row 0, column 0; NULL: zero */
     size_t start_row;
-    const float *a; /* a copy of A for this block (copy_transposed); NULL: none */
+    float *a; /* a copy of A for this block (copy_transposed); NULL: none */
+    const char *ahead; /* the next strip of B, to be fetched; NULL: none */
+    size_t ahead_panel, ahead_depth; /* bytes between its panels and rows */
 } block;
-
-/* Length of a row of a copied A: an odd number of lines, so that its rows fall on all sets of a cache. */
-static size_t copied_row(int rows) { return (size_t)((rows + MOTE_PANEL - 1) / MOTE_PANEL | 1) * MOTE_PANEL; }
 
 /* The first `columns` of some panels, `depth` deep, as floats: [depth][panels * 16], padded with zeros. */
 static void copy_block(mote_type type, const void *b, size_t b_panel, size_t b_depth, int depth, int panels,
@@ -166,21 +166,52 @@ static void run_narrow_tile(const tile *t, tile_function run, int rows, int pane
     for (int r = 0; r < rows; r++) memcpy(t->c + (size_t)r * t->c_row, whole + (size_t)r * width, bytes);
 }
 
+static inline int first_of_tile(int rows, int i, int n_tiles) { return (int)((int64_t)rows * i / n_tiles); }
+
+/* Where tile i of a copied A begins, whose first row is `done`. */
+static inline float *copied_tile(float *copy, int i, int done, int depth) {
+    return copy + (size_t)done * (size_t)depth + (size_t)i * MOTE_PANEL;
+}
+
+/* Share i of n of the next strip of B, into L2, while this one is multiplied: the first tile that reads a strip would
+ * wait for most of it, and no hardware looks ahead over rows in pages of their own. */
+static void fetch_ahead(const block *at, const tile *t, int i, int n, int panels) {
+    if (!at->ahead) return;
+    for (int k = t->depth * i / n; k < t->depth * (i + 1) / n; k++) {
+        const char *b = at->ahead + (size_t)k * at->ahead_depth;
+        for (int panel = 0; panel < panels; panel++) __builtin_prefetch(b + (size_t)panel * at->ahead_panel, 0, 2);
+    }
+}
+
+/* Where the strip of a row-major B after this one begins; NULL: there is none, or it is no such B. Panels lie side by
+ * side in memory, and fetching them early only costs. */
+static const char *find_ahead(const block *at, int column, int panels, size_t weight_bytes) {
+    const mote_gemm *g = at->g;
+    int depth = at->depth_from;
+    if (g->b_depth < AHEAD_ROWS) return NULL;
+    column += panels * MOTE_PANEL;
+    if (column >= g->columns) column = 0, depth += at->depth;
+    if (depth >= g->depth) return NULL;
+    return (const char *)g->b + ((size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)depth * g->b_depth) * weight_bytes;
+}
+
 /* All row tiles of a block for one strip of panels; t comes with B and the depth filled in. */
 static void run_rows(const block *at, tile *t, mote_type type, int column, int panels, int columns) {
     const mote_gemm *g = at->g;
     int n_tiles = (at->rows + TILE_ROWS - 1) / TILE_ROWS;
     for (int i = 0, done = 0; i < n_tiles; i++) {
-        int next = (int)((int64_t)at->rows * (i + 1) / n_tiles), rows = next - done;
+        int next = first_of_tile(at->rows, i + 1, n_tiles), rows = next - done;
         size_t row = (size_t)(at->row + done);
-        t->a = at->a ? at->a + done : g->a + row * g->a_row + (size_t)at->depth_from * g->a_depth;
+        t->a = at->a ? copied_tile(at->a, i, done, at->depth)
+                     : g->a + row * g->a_row + (size_t)at->depth_from * g->a_depth;
         t->a_row = at->a ? 1 : g->a_row;
-        t->a_depth = at->a ? copied_row(at->rows) : g->a_depth;
+        t->a_depth = at->a ? (size_t)rows : g->a_depth;
         t->c = g->c + row * g->c_row + (size_t)column;
         t->c_row = g->c_row;
         t->start = at->start ? at->start + row * at->start_row + (size_t)column : NULL;
         t->start_row = at->start_row;
         tile_function run = tiles[type][rows][panels];
+        fetch_ahead(at, t, i, n_tiles, panels);
         if (columns == panels * MOTE_PANEL) run(t);
         else run_narrow_tile(t, run, rows, panels, columns);
         done = next;
@@ -188,7 +219,7 @@ static void run_rows(const block *at, tile *t, mote_type type, int column, int p
 }
 
 /* One strip of a block. B is used in place where tiles can read it, else through a buffer on the stack. */
-static void run_strip(const block *at, int column, int panels) {
+static void run_strip(block *at, int column, int panels) {
     const mote_gemm *g = at->g;
     int columns = g->columns - column < panels * MOTE_PANEL ? g->columns - column : panels * MOTE_PANEL;
     bool floats = at->type == MOTE_TYPE_F32;
@@ -197,6 +228,9 @@ static void run_strip(const block *at, int column, int panels) {
     size_t weight_bytes = floats ? sizeof(float) : sizeof(uint16_t);
     size_t first = (size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)at->depth_from * g->b_depth;
     const char *b = (const char *)g->b + first * weight_bytes;
+    at->ahead = copy ? find_ahead(at, column, panels, weight_bytes) : NULL;
+    at->ahead_panel = g->b_panel * weight_bytes;
+    at->ahead_depth = g->b_depth * weight_bytes;
     if (!copy) {
         tile t = {.depth = at->depth, .b = b, .b_panel = g->b_panel, .b_depth = g->b_depth};
         run_rows(at, &t, at->type, column, panels, columns);
@@ -219,7 +253,7 @@ static void run_strip(const block *at, int column, int panels) {
 }
 
 /* Strips of nearly equal width: with few rows a strip's width is the number of chains in flight. */
-static void run_block(const block *at) {
+static void run_block(block *at) {
     static const int few_rows_panels[FEW_ROWS] = FEW_ROWS_PANELS;
     const int widest = at->rows <= FEW_ROWS ? few_rows_panels[at->rows - 1] : TILE_PANELS;
     const bool padded = at->g->b_padded;
@@ -232,16 +266,24 @@ static void run_block(const block *at) {
     if (panels * MOTE_PANEL < at->g->columns) run_strip(at, panels * MOTE_PANEL, 1);
 }
 
-/* A block of a transposed A as [depth][copied_row]: its own rows may lie so far apart that they fall on few sets of a
- * cache, and every strip of columns reads them again. */
+/* A block of a transposed A, tile after tile as [depth][rows of the tile]: each strip of columns reads it again, then
+ * from end to end. In A its rows may lie so far apart that they fall on few sets of a cache. Whole vectors are stored,
+ * since masked stores are slow: what they spill is overwritten by the next row of the tile or lies between tiles. */
 static void copy_transposed(const block *at, float *out) {
     const mote_gemm *g = at->g;
-    const size_t width = copied_row(at->rows);
-    for (int k = 0; k < at->depth; k++, out += width) {
+    const int n_tiles = (at->rows + TILE_ROWS - 1) / TILE_ROWS;
+    int first[ROW_BLOCK / TILE_ROWS + 1];
+    for (int i = 0; i <= n_tiles; i++) first[i] = first_of_tile(at->rows, i, n_tiles);
+    for (int k = 0; k < at->depth; k++) {
         const float *a = g->a + (size_t)(at->depth_from + k) * g->a_depth + (size_t)at->row;
-        for (int r = 0; r < at->rows; r += VECTOR) {
-            if (k + COPY_AHEAD < at->depth) __builtin_prefetch(a + (size_t)r + COPY_AHEAD * g->a_depth);
-            v_store(out + r, v_load(a + r, at->rows - r < VECTOR ? at->rows - r : VECTOR), VECTOR);
+        for (int i = 0; i < n_tiles; i++) {
+            const int done = first[i], rows = first[i + 1] - done;
+            float *to = copied_tile(out, i, done, at->depth) + (size_t)k * (size_t)rows;
+            if (k + COPY_AHEAD < at->depth) __builtin_prefetch(a + (size_t)done + COPY_AHEAD * g->a_depth);
+            for (int r = 0; r < rows; r += VECTOR) {
+                int left = at->rows - done - r;
+                v_store(to + r, v_load(a + done + r, left < VECTOR ? left : VECTOR), VECTOR);
+            }
         }
     }
 }
@@ -293,7 +335,7 @@ static void run_blocks(const block *all, float *a_copy) {
 
 /* Apart, so that only a product that needs the copy has it on its stack. */
 static __attribute__((noinline)) void run_copied(const block *all) {
-    float a_copy[(ROW_BLOCK + 2 * MOTE_PANEL) * COPIED_DEPTH] __attribute__((aligned(64)));
+    float a_copy[ROW_BLOCK * COPIED_DEPTH + ROW_BLOCK / TILE_ROWS * MOTE_PANEL] __attribute__((aligned(64)));
     run_blocks(all, a_copy);
 }
 
