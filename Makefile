@@ -38,7 +38,7 @@ ifeq ($(VARIANT),tsan)
 ALL_CFLAGS += $(shell $(CC) -Werror -Wno-tsan -E -x c /dev/null >/dev/null 2>&1 && echo -Wno-tsan)
 endif
 LINK = $(CC) $(CFLAGS) $(MODE_$(VARIANT)) $(LDFLAGS)
-LDLIBS := -lm -lpthread
+LDLIBS := -lm -lpthread $(if $(filter Linux Darwin,$(shell uname -s)),-ldl)
 
 # ---- places
 VERSION := $(shell sed -n 's/^.define MOTE_VERSION "\(.*\)"/\1/p' include/mote/mote.h)

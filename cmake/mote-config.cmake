@@ -20,7 +20,7 @@ find_dependency(Threads)
 if(mote_STATIC_LIBRARY AND NOT TARGET mote::static)
     add_library(mote::static STATIC IMPORTED)
     set_target_properties(mote::static PROPERTIES IMPORTED_LOCATION "${mote_STATIC_LIBRARY}"
-        INTERFACE_INCLUDE_DIRECTORIES "${mote_INCLUDE_DIR}" INTERFACE_LINK_LIBRARIES "Threads::Threads;m"
+        INTERFACE_INCLUDE_DIRECTORIES "${mote_INCLUDE_DIR}" INTERFACE_LINK_LIBRARIES "Threads::Threads;m;${CMAKE_DL_LIBS}"
         IMPORTED_LINK_INTERFACE_LANGUAGES C)
 endif()
 if(NOT TARGET mote::mote)

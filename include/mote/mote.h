@@ -556,6 +556,19 @@ typedef struct {
 MOTE_API mote_status mote_model_compare_speed(const mote_model *before, const mote_model *after, int threads,
                                               mote_speed_comparison *result, mote_error *error);
 
+/* Products by a BLAS library: optional, found at run time (path NULL: the usual names), never used unless a trainer is
+ * told to. It sums in another order than mote, so a run with it has other bits, and other bits again with another number
+ * of threads. OpenBLAS takes its kernels from OPENBLAS_CORETYPE in the environment, which must stand there before. */
+typedef struct mote_blas mote_blas;
+MOTE_API mote_status mote_blas_open(const char *path, mote_blas **blas, mote_error *error);
+MOTE_API void mote_blas_close(mote_blas *blas);
+MOTE_API const char *mote_blas_name(const mote_blas *blas); /* its file and what it says of itself */
+/* Hands products of the linear and head ops to `blas` (which outlives the trainer): those that it does more than
+ * `least_gain` times faster by a measurement of a few milliseconds a shape, or with 0 all, unmeasured. *report
+ * (mote_free) names them, one line a shape. Call it right after creation. */
+MOTE_API mote_status mote_trainer_use_blas(mote_trainer *trainer, const mote_blas *blas, double least_gain,
+                                           char **report, mote_error *error);
+
 /* ---- measuring ---------------------------------------------------------------------------------------------- */
 
 /* Peaks of this machine, of one thread [0] and of all [1]; 0: this processor cannot, or there is no such cache. */
@@ -611,6 +624,29 @@ typedef struct {
 } mote_layers_report;
 MOTE_API mote_status mote_layers_run(const mote_config *config, mote_type type, int tokens, int threads,
                                      mote_layers_report *report, mote_error *error);
+
+/* Products of the sizes of tiny transformers, by mote and by a BLAS library on the same threads, in turns; medians. */
+typedef enum { MOTE_PRODUCT_FORWARD, MOTE_PRODUCT_INPUT, MOTE_PRODUCT_WEIGHT } mote_product_form;
+typedef struct {
+    const char *group;           /* "attention", "64 to 128 wide", ... */
+    mote_product_form form;      /* y = x W^T, dx = dy W, dW += dy^T x */
+    int tokens, outputs, inputs; /* rows of x; rows and columns of W */
+    int count;                   /* so many products, a thread each: tiles of attention; else 1 */
+    double operations;           /* of all */
+    double seconds, seconds_packing, blas_seconds; /* mote; with packing W each time; 0: no library */
+} mote_crossover_row;
+enum { MOTE_CROSSOVER_ROWS = 42 };
+typedef struct {
+    int threads, n_rows;
+    double peak_flops; /* f32, measured, of all threads */
+    mote_crossover_row rows[MOTE_CROSSOVER_ROWS];
+} mote_crossover;
+/* blas NULL: mote alone. threads 0: all cores. seconds: about (0: 8), but at least what three rounds take. only: part of
+ * a group's name, NULL: all. */
+MOTE_API mote_status mote_crossover_measure(const mote_blas *blas, int threads, double seconds, const char *only,
+                                            mote_crossover *crossover, mote_error *error);
+MOTE_API mote_status mote_crossover_json(const mote_crossover *crossover, const mote_blas *blas, char **json,
+                                         mote_error *error);
 
 /* Where the time of training, of reading a prompt or of decoding goes, op by op. */
 typedef enum { MOTE_PROFILE_TRAIN, MOTE_PROFILE_PREFILL, MOTE_PROFILE_DECODE } mote_profile_kind;

@@ -9,6 +9,8 @@
 #ifndef MOTE_KERNELS_KERNELS_H
 #define MOTE_KERNELS_KERNELS_H
 
+#include <string.h>
+
 #include "base/real.h"
 #include "base/status.h"
 #include "quant/types.h"
@@ -181,6 +183,20 @@ void mote_kernels_fill_dotprod(mote_kernels *table); /* after neon */
  * is opened. */
 static inline bool mote_kernels_run_type(mote_type type) {
     return mote_type_is_float(type) || mote_type_get(type)->integer;
+}
+
+/* Rows of W [n, k] as their part of strips: column (c, r) of W^T is strips[c / 16 * panel + r * 16 + c % 16]. A last
+ * strip keeps whatever stands in columns that W lacks. */
+static inline void mote_pack_strips(const mote_real *w, size_t w_row, int n, int k, mote_real *strips, size_t panel) {
+    for (int c = 0; c < k; c += MOTE_PANEL, strips += panel) {
+        mote_real *strip = strips;
+        size_t width = k - c < MOTE_PANEL ? (size_t)(k - c) : MOTE_PANEL;
+        for (int r = 0; r < n; r++, strip += MOTE_PANEL) {
+            const mote_real *from = w + (size_t)r * w_row + c;
+            if (width == MOTE_PANEL) memcpy(strip, from, MOTE_PANEL * sizeof *strip); /* one register, not a call */
+            else memcpy(strip, from, width * sizeof *strip);
+        }
+    }
 }
 
 static inline size_t mote_packed_values(int n, int k) {

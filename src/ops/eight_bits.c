@@ -99,15 +99,8 @@ static void put_strips(const mote_exec *x, mote_tensor_id id, const mote_real *w
         mote_bytes_pack_columns(x->kernels, w, w_row, rows, columns, row / MOTE_BLOCK_VALUES, mote_blocks_of(all), to);
         return;
     }
-    for (int c = 0; c < columns; c += MOTE_PANEL) {
-        mote_real *strip = (mote_real *)x->strips[id] + (size_t)(column + c) * (size_t)all + (size_t)row * MOTE_PANEL;
-        size_t width = (size_t)(columns - c < MOTE_PANEL ? columns - c : MOTE_PANEL);
-        for (int r = 0; r < rows; r++, strip += MOTE_PANEL) {
-            const mote_real *from = w + (size_t)r * w_row + c;
-            if (width == MOTE_PANEL) memcpy(strip, from, MOTE_PANEL * sizeof *strip); /* one register, not a call */
-            else memcpy(strip, from, width * sizeof *strip);
-        }
-    }
+    mote_real *strips = (mote_real *)x->strips[id] + (size_t)column * (size_t)all + (size_t)row * MOTE_PANEL;
+    mote_pack_strips(w, w_row, rows, columns, strips, (size_t)all * MOTE_PANEL);
 }
 
 void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows, int thread) {
@@ -175,7 +168,7 @@ void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weigh
             .start = add ? dx : NULL,
             .start_row = inputs,
         };
-        x->kernels->gemm[MOTE_TYPE_F32](&g);
+        mote_run_product(x, weight, MOTE_PRODUCT_INPUT, &g, &(mote_blas_matrix){x->weight[weight], inputs, false});
         return;
     }
     mote_block8 *blocks = (mote_block8 *)(void *)mote_take_scratch(x, w);
@@ -221,7 +214,7 @@ void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op,
             .start = dw,
             .start_row = inputs,
         };
-        x->kernels->gemm[MOTE_TYPE_F32](&g);
+        mote_run_product(x, op->in[1], MOTE_PRODUCT_WEIGHT, &g, &(mote_blas_matrix){g.b, inputs, false});
         return;
     }
     mote_block8 *blocks = (mote_block8 *)(void *)mote_take_scratch(x, w);

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "kernels/bytes.h"
+#include "kernels/crossover.h"
 #include "ops/ops.h"
 #include "ops/rope.h"
 
 enum {
-    MOST_TILE = 96,                      /* rows of a tile: 8 tiles of the 12-row micro-kernel */
     /* The least vocabulary whose head is worth 8 bits in forward: a smaller one costs little, and errors of the logits
      * are in every gradient. */
     LEAST_HEAD = 1024,
@@ -20,11 +20,8 @@ enum {
 /* ---- walking */
 
 static int tile_rows(const mote_exec *x, int threads) {
-    int rows = x->n_rows / (threads * 4); /* four tiles a thread even out what another process takes */
     /* of 8-bit training: blocks along the tokens do not begin in one tile and end in another */
-    int unit = x->bytes ? MOTE_BLOCK_VALUES : 12;
-    rows = (rows + unit - 1) / unit * unit;
-    return rows < unit ? unit : rows > MOST_TILE ? MOST_TILE : rows;
+    return mote_tile_rows(x->n_rows, threads, x->bytes ? MOTE_BLOCK_VALUES : 12);
 }
 
 static inline mote_slice whole(const mote_exec *x, int i, int begin, int end) {
@@ -421,10 +418,11 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     x->scratch = mote_allocate_zero((size_t)threads, sizeof *x->scratch);
     x->next = mote_allocate_zero((size_t)x->n_phases, sizeof *x->next);
     x->shares = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->shares);
+    x->by_blas = mote_allocate_zero(n + 1, 1);
     x->calls = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->calls);
     x->arena = mote_allocate_zero(1, l.at + 64);
     if (!x->value || !x->gradient || !x->strips || !x->own_packed || !x->columns || !x->makes_columns || !x->rope ||
-        !x->scratch || !x->next || !x->shares || !x->calls || !x->arena) {
+        !x->scratch || !x->next || !x->shares || !x->calls || !x->by_blas || !x->arena) {
         status = mote_fail_memory(error, "running this model", l.at);
         goto failed;
     }
@@ -461,6 +459,7 @@ void mote_exec_destroy(mote_exec *x) {
     mote_release(x->scratch);
     mote_release(x->next);
     mote_release(x->shares);
+    mote_release(x->by_blas);
     mote_release(x->calls);
     mote_release(x->arena);
     mote_release(x);

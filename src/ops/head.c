@@ -3,12 +3,13 @@
  * memory. In training this runs in backward: forward does nothing. */
 #include <string.h>
 
+#include "kernels/crossover.h"
 #include "ops/ops.h"
 
 enum {
-    TILE = 96,          /* rows of the loss done by one thread at a time: the whole weight is read for each tile */
+    TILE = MOTE_HEAD_PART, /* rows of the loss done by one thread at a time: it reads the whole weight */
     COLUMNS_PART = 256, /* columns of the logits in one part */
-    ROWS_PART = 96,     /* rows of the weight gradient in one part */
+    ROWS_PART = MOTE_HEAD_PART, /* rows of the weight gradient in one part */
 };
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {

@@ -2,13 +2,11 @@
  * strips of 16 inputs; the weight gradient reads x row-major, where 16 neighbouring columns are a panel already. */
 #include <string.h>
 
+#include "kernels/crossover.h"
 #include "ops/ops.h"
 
-/* Rows of a weight gradient in one part. A part copies all of x strip by strip, so tall parts cost less; low ones keep
- * the threads evenly busy, of which one alone has no need. Multiples of the 12-row micro-kernel. */
 static int rows_of_part(const mote_exec *x, int rows) {
-    if (mote_pool_threads(x->pool) == 1) return 240;
-    return rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
+    return mote_shape_part(MOTE_PRODUCT_WEIGHT, rows, mote_pool_threads(x->pool));
 }
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {

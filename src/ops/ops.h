@@ -5,6 +5,7 @@
 #define MOTE_OPS_OPS_H
 
 #include "base/threads.h"
+#include "kernels/blas.h"
 #include "kernels/panels.h"
 #include "ops/timing.h"
 #include "program/program.h"
@@ -88,6 +89,8 @@ typedef struct mote_exec {
     int n_phases;
     mote_share *shares;  /* by op */
     struct mote_call *calls; /* by op */
+    const struct mote_blas *blas; /* NULL, or what does some products of training */
+    uint8_t *by_blas;    /* by weight: bit of a mote_product_form set: by `blas` */
     bool alone;          /* the calling thread does all by itself, whatever the pool has */
     mote_timing *timing; /* NULL: nothing is timed */
     /* Called before each row-wise op of a tile of rows, by the thread that runs it: what calibration sees inputs with.
@@ -212,6 +215,10 @@ void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int 
                   mote_gemm *g);
 /* Which part of an op's arithmetic is products of integers. */
 double mote_integer_part(const mote_exec *x, const mote_op *op, bool training);
+/* A product of floats, whose weight is `weight` or gets its gradient: by mote, or by a BLAS library where the exec says
+ * so. It reads b, which is what g's panels were made of. */
+void mote_run_product(const mote_exec *x, mote_tensor_id weight, mote_product_form form, const mote_gemm *g,
+                      const mote_blas_matrix *b);
 size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight); /* values that it needs for each thread */
 /* Check helpers: fill error with the op and tensor by name. */
 mote_status mote_op_expect(const mote_program *program, const mote_op *op, bool condition, const char *what,

@@ -38,6 +38,12 @@ static const mote_block8 *blocks_of(const mote_exec *x, mote_worker *w, mote_ten
     return blocks;
 }
 
+void mote_run_product(const mote_exec *x, mote_tensor_id weight, mote_product_form form, const mote_gemm *g,
+                      const mote_blas_matrix *b) {
+    if (x->blas && (x->by_blas[weight] >> form & 1)) mote_blas_product(x->blas, g, b);
+    else x->kernels->gemm[MOTE_TYPE_F32](g);
+}
+
 void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, mote_tensor_id weight,
                   mote_gemm *g) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
@@ -48,6 +54,13 @@ void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int 
     g->b_panel = (size_t)t->cols * MOTE_PANEL;
     g->b_depth = MOTE_PANEL;
     g->b_padded = true;
+    if (!on_blocks(x, weight) && t->type == MOTE_TYPE_F32) {
+        /* its panels begin where its rows do: both hold as many values */
+        const mote_real *panels = x->packed[weight], *rows = x->weight[weight];
+        const mote_blas_matrix b = {rows + ((const mote_real *)g->b - panels), (size_t)t->cols, true};
+        mote_run_product(x, weight, MOTE_PRODUCT_FORWARD, g, &b);
+        return;
+    }
     if (!on_blocks(x, weight)) {
         x->kernels->gemm[t->type](g);
         return;

@@ -1,0 +1,193 @@
+/* One shape of a product, made ready and run again and again. Operands are small numbers, and what a product adds to is
+ * cleared by nobody: dy is zero in the weight gradient, so that its sums stay where they are. */
+#include "kernels/crossover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+
+enum { ROUNDS = 7, LEAST_ROUNDS = 3, PACKED_ROWS = 64 };
+
+/* Attention by heads of 32 and 48 columns; q, k, v, output and both feed-forward matrices of models 64 to 384 wide; heads
+ * of 16000 tokens, as many rows as its chunks have and few. */
+const mote_layer mote_layers[MOTE_N_LAYERS] = {
+    {"attention tiles", 64, 64, 32, 16},      {"attention tiles", 64, 64, 48, 16},
+    {"64 to 128 wide", 1024, 192, 64, 1},     {"64 to 128 wide", 1024, 64, 256, 1},
+    {"64 to 128 wide", 2048, 128, 128, 1},    {"64 to 128 wide", 768, 512, 128, 1},
+    {"256 to 384 wide", 2048, 768, 256, 1},   {"256 to 384 wide", 1024, 256, 1024, 1},
+    {"256 to 384 wide", 1024, 384, 384, 1},   {"256 to 384 wide", 64, 384, 384, 1},
+    {"1536 wide or deep", 2048, 1536, 384, 1}, {"1536 wide or deep", 1024, 384, 1536, 1},
+    {"head of 16000", 512, 16000, 384, 1},    {"head of 16000", 96, 16000, 256, 1},
+};
+
+/* Of the executor: at most 8 of the 12-row micro-kernel, four a thread to even out what another process takes. */
+int mote_tile_rows(int rows, int threads, int unit) {
+    enum { MOST = 96 };
+    int tile = (rows / (threads * 4) + unit - 1) / unit * unit;
+    return tile < unit ? unit : tile > MOST ? MOST : tile;
+}
+
+/* A part of a weight gradient copies all of x strip by strip, so tall parts cost less; low ones keep the threads evenly
+ * busy, of which one alone has no need. Multiples of the 12-row micro-kernel. */
+int mote_shape_part(mote_product_form form, int rows, int threads) {
+    if (form == MOTE_PRODUCT_WEIGHT) return threads == 1 ? 240 : rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
+    return mote_tile_rows(rows, threads, 12);
+}
+
+/* The product of rows [begin, begin + rows) of the result number i. */
+static mote_gemm describe(const mote_rehearsal *r, int i, int begin, int rows, mote_blas_matrix *b) {
+    const mote_shape *s = &r->shape;
+    size_t in = (size_t)s->inputs, out = (size_t)s->outputs, tokens = (size_t)s->tokens, at = (size_t)i,
+           first = (size_t)begin;
+    mote_real *x = r->x + at * tokens * in, *w = r->w + at * out * in, *y = r->y + at * tokens * out;
+    mote_gemm g = {.rows = rows, .b_depth = MOTE_PANEL, .b_padded = true};
+    if (s->form == MOTE_PRODUCT_FORWARD) {
+        g.columns = s->outputs, g.depth = s->inputs;
+        g.a = x + first * in, g.a_row = in, g.a_depth = 1;
+        g.b = r->panels + at * mote_packed_values(s->outputs, s->inputs), g.b_panel = in * MOTE_PANEL;
+        g.c = y + first * out, g.c_row = out;
+        *b = (mote_blas_matrix){w, in, true};
+    } else if (s->form == MOTE_PRODUCT_INPUT) {
+        g.columns = s->inputs, g.depth = s->outputs;
+        g.a = y + first * out, g.a_row = out, g.a_depth = 1;
+        g.b = r->strips, g.b_panel = out * MOTE_PANEL;
+        if (!r->strips) g.b = w, g.b_panel = MOTE_PANEL, g.b_depth = in, g.b_padded = false;
+        g.c = x + first * in, g.c_row = in;
+        *b = (mote_blas_matrix){w, in, false};
+    } else {
+        g.columns = s->inputs, g.depth = s->tokens;
+        g.a = y + first, g.a_row = 1, g.a_depth = out;
+        g.b = x, g.b_panel = MOTE_PANEL, g.b_depth = in, g.b_padded = false;
+        g.c = w + first * in, g.c_row = in, g.start = g.c, g.start_row = in;
+        *b = (mote_blas_matrix){x, in, false};
+    }
+    return g;
+}
+
+static void run_parts(void *context, int thread, int n_threads) {
+    (void)thread, (void)n_threads;
+    mote_rehearsal *r = context;
+    const mote_shape *s = &r->shape;
+    const int rows = s->form == MOTE_PRODUCT_WEIGHT ? s->outputs : s->tokens, part = s->count > 1 ? rows : s->part;
+    const int parts = (rows + part - 1) / part;
+    for (int i; (i = mote_take(&r->next)) < parts * s->count;) {
+        int begin = i % parts * part;
+        mote_blas_matrix b;
+        mote_gemm g = describe(r, i / parts, begin, rows - begin < part ? rows - begin : part, &b);
+        if (r->blas) mote_blas_product(r->blas, &g, &b);
+        else r->kernels->gemm[MOTE_TYPE_F32](&g);
+    }
+}
+
+void mote_rehearsal_run(mote_rehearsal *r, const mote_blas *blas) {
+    r->blas = blas;
+    atomic_store_explicit(&r->next, 0, memory_order_relaxed);
+    mote_pool_run(r->pool, run_parts, r);
+}
+
+static void pack_parts(void *context, int thread, int n_threads) {
+    (void)thread, (void)n_threads;
+    mote_rehearsal *r = context;
+    const mote_shape *s = &r->shape;
+    const size_t in = (size_t)s->inputs, out = (size_t)s->outputs;
+    const int parts = (s->outputs + PACKED_ROWS - 1) / PACKED_ROWS;
+    for (int i; (i = mote_take(&r->next)) < parts * s->count;) {
+        int row = i % parts * PACKED_ROWS, rows = s->outputs - row < PACKED_ROWS ? s->outputs - row : PACKED_ROWS;
+        const mote_real *w = r->w + (size_t)(i / parts) * out * in + (size_t)row * in;
+        if (r->panels) {
+            mote_real *panels = r->panels + (size_t)(i / parts) * mote_packed_values(s->outputs, s->inputs);
+            r->kernels->pack[MOTE_TYPE_F32](w, in, rows, s->inputs, panels + (size_t)row * in);
+        } else {
+            mote_pack_strips(w, in, rows, s->inputs, r->strips + (size_t)row * MOTE_PANEL, out * MOTE_PANEL);
+        }
+    }
+}
+
+void mote_rehearsal_pack(mote_rehearsal *r) {
+    if (!r->panels && !r->strips) return;
+    atomic_store_explicit(&r->next, 0, memory_order_relaxed);
+    mote_pool_run(r->pool, pack_parts, r);
+}
+
+static mote_real *numbers(size_t n, bool zero) {
+    mote_real *values = mote_allocate_zero(n, sizeof *values);
+    uint32_t state = 1;
+    for (size_t i = 0; values && !zero && i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        values[i] = (mote_real)(state >> 8) * (mote_real)0x1p-24 - (mote_real)0.5;
+    }
+    return values;
+}
+
+mote_status mote_rehearsal_create(const mote_kernels *kernels, mote_pool *pool, const mote_shape *s,
+                                  mote_rehearsal **out, mote_error *error) {
+    *out = NULL;
+    mote_rehearsal *r = mote_allocate_zero(1, sizeof *r);
+    if (!r) return mote_fail_memory(error, "a rehearsal of a product", sizeof *r);
+    r->kernels = kernels;
+    r->pool = pool;
+    r->shape = *s;
+    size_t n = (size_t)s->count, tokens = (size_t)s->tokens, outputs = (size_t)s->outputs, inputs = (size_t)s->inputs;
+    size_t packed = s->form == MOTE_PRODUCT_FORWARD ? mote_packed_values(s->outputs, s->inputs) : 0;
+    size_t strips = s->form == MOTE_PRODUCT_INPUT && s->count == 1 ? mote_packed_values(s->inputs, s->outputs) : 0;
+    r->x = numbers(n * tokens * inputs, false);
+    r->w = numbers(n * outputs * inputs, false);
+    r->y = numbers(n * tokens * outputs, s->form == MOTE_PRODUCT_WEIGHT);
+    if (packed) r->panels = numbers(n * packed, true);
+    if (strips) r->strips = numbers(strips, true);
+    if (!r->x || !r->w || !r->y || (packed && !r->panels) || (strips && !r->strips)) {
+        mote_rehearsal_destroy(r);
+        return mote_fail_memory(error, "a rehearsal of a product",
+                                n * (tokens * inputs + outputs * inputs + tokens * outputs) * sizeof(mote_real));
+    }
+    mote_rehearsal_pack(r);
+    *out = r;
+    return MOTE_OK;
+}
+
+void mote_rehearsal_destroy(mote_rehearsal *r) {
+    if (!r) return;
+    mote_release(r->x);
+    mote_release(r->w);
+    mote_release(r->y);
+    mote_release(r->panels);
+    mote_release(r->strips);
+    mote_release(r);
+}
+
+static void run_contestant(mote_rehearsal *r, int contestant, const mote_blas *blas) {
+    if (contestant == 1) mote_rehearsal_pack(r);
+    mote_rehearsal_run(r, contestant == 2 ? blas : NULL);
+}
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void mote_rehearsal_time(mote_rehearsal *r, const mote_blas *blas, double seconds, double took[MOTE_CONTESTANTS]) {
+    double all[MOTE_CONTESTANTS][ROUNDS];
+    const int n = blas ? 3 : 2;
+    int calls[MOTE_CONTESTANTS], rounds = 0;
+    double begin = mote_seconds();
+    took[2] = 0;
+    for (int i = 0; i < n; i++) { /* warm, and how many calls fill a round */
+        run_contestant(r, i, blas);
+        double start = mote_seconds();
+        run_contestant(r, i, blas);
+        double one = mote_seconds() - start;
+        calls[i] = one * 1e5 < seconds ? 100000 : one < seconds ? (int)(seconds / one) : 1;
+    }
+    for (; rounds < ROUNDS && (rounds < LEAST_ROUNDS || mote_seconds() - begin < 2 * ROUNDS * n * seconds); rounds++) {
+        for (int i = 0; i < n; i++) {
+            double start = mote_seconds();
+            for (int j = 0; j < calls[i]; j++) run_contestant(r, i, blas);
+            all[i][rounds] = (mote_seconds() - start) / calls[i];
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        qsort(all[i], (size_t)rounds, sizeof *all[i], ascending);
+        took[i] = all[i][rounds / 2];
+    }
+}
