@@ -613,6 +613,25 @@ code "bench roof" 0 bench roof --seconds 0.1
 grep -q '^f32 multiply-add' out && grep -q '^read DRAM' out && ok "bench roof: its rows" || fail "bench roof: its rows"
 code "bench roof --json" 0 bench roof --seconds 0.1 --threads 1 --json
 json "bench roof --json has its keys" threads f32_flops l1_read_bandwidth dram_write_bandwidth barrier_seconds
+code "train --blas: no such library" 7 train text.txt -o blas.gguf $small --steps 2 --blas ./missing.so
+says "train --blas: the library is named" "missing.so"
+if "$mote" bench crossover --only attention --seconds 0.01 --json 2>/dev/null | grep -q '"blas":null'; then
+    skip "train --blas auto" "no BLAS library is installed"
+else
+    code "train --blas auto" 0 train text.txt -o blas.gguf $small --steps 2 --blas auto --json
+    json "train --blas auto: --json says what is used" loss blas
+    grep -q '"blas":".* products by ' blas.run/run.jsonl && ok "train --blas auto: run.jsonl says it too" ||
+        fail "train --blas auto: run.jsonl says it too"
+fi
+code "bench crossover" 0 bench crossover --only attention --seconds 0.1 --threads 1
+grep -q '^weight gradient .* x16 ' out && grep -q '^attention tiles ' out && ok "bench crossover: its rows" ||
+    fail "bench crossover: its rows"
+code "bench crossover --json" 0 bench crossover --blas off --only attention --seconds 0.1 --json
+json "bench crossover --json has its keys" threads blas peak_flops products
+code "bench crossover: no such class" 2 bench crossover --blas off --only nothing
+says "bench crossover: the hint names the classes" "attention tiles"
+code "bench crossover: no such library" 7 bench crossover --blas ./missing.so
+says "bench crossover: the library is named" "missing.so"
 code "bench roof: no time" 2 bench roof --seconds 0
 code "bench ladder" 0 bench ladder --rows 64 --cols 96 --seconds 0.001
 grep -q '^branch' out && grep -q '^192 dot products' out && ok "bench ladder: its rows" || fail "bench ladder: its rows"

@@ -58,8 +58,8 @@ struct command {
 /* Every command: adding one is a file and a line here. */
 #define COMMAND_LIST(X)                                                                                                \
     X(train) X(generate) X(chat) X(eval) X(quantize) X(init) X(show) X(inspect) X(convert) X(tokenize) X(plan)         \
-    X(bench) X(bench_train) X(bench_roof) X(bench_ladder) X(bench_layers) X(profile_train) X(profile_prefill)          \
-    X(profile_decode) X(doctor) X(help)
+    X(bench) X(bench_train) X(bench_roof) X(bench_crossover) X(bench_ladder) X(bench_layers) X(profile_train)          \
+    X(profile_prefill) X(profile_decode) X(doctor) X(help)
 #define X(name) extern const struct command command_##name;
 COMMAND_LIST(X)
 #undef X

@@ -17,6 +17,8 @@ struct training {
     struct prepared *prepared;
     mote_model *model;
     mote_trainer *trainer;
+    mote_blas *blas;     /* --blas; NULL: off */
+    char blas_used[256]; /* what it does of the products; "": it was not asked for */
     struct run_folder run;
     struct history history;
     struct progress progress;

@@ -101,6 +101,10 @@ mote_status train_print_json(const struct training *training, const char *status
         mote_buffer_print(&buffer, ",\"%s\":", numbers[i].key);
         mote_buffer_json_number(&buffer, numbers[i].value);
     }
+    if (*training->blas_used) {
+        mote_buffer_print(&buffer, ",\"blas\":");
+        mote_buffer_json_string(&buffer, training->blas_used, strlen(training->blas_used));
+    }
     mote_buffer_print(&buffer,
                       ",\"steps\":%lld,\"tokens\":%llu,\"validation_tokens\":%llu,\"parameters\":%llu,"
                       "\"out_of_time\":%s}\n",
