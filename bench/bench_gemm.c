@@ -1,7 +1,8 @@
 /* The 42 products of tiny transformers by mote, oneDNN and OpenBLAS, which are looked for at run time: in rounds of
- * turns, medians (or with -m minima), geometric means by class. One thread is timed by its own clock, two by the wall's,
- * with a pause before each turn for the others' threads to stop spinning. "Packed" is what counts: mote's time with
- * packing the weight for each product, as the others do inside. Usage: bench_gemm [-m] [-t THREADS] [TEXT of a class] */
+ * turns, medians (or with -m minima), geometric means by class. One thread is timed by its own clock, two by the
+ * wall's, with a pause before each turn for the others' threads to stop spinning. "Packed" is what counts: mote's time
+ * with packing the weight for each product, as the others do inside. Usage: bench_gemm [-m] [-t THREADS] [TEXT of a
+ * class] */
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
@@ -124,7 +125,8 @@ static void report(const mote_rehearsal *r, const double took[CONTESTANTS], clas
     static const char *const forms[] = {"forward", "input gradient", "weight gradient"};
     const mote_shape *s = &r->shape;
     double operations = mote_shape_operations(s), best = 0;
-    printf("%-15s %4d x %5d x %4d%s ", forms[s->form], s->tokens, s->outputs, s->inputs, s->count > 1 ? " x16" : "    ");
+    printf("%-15s %4d x %5d x %4d%s ", forms[s->form], s->tokens, s->outputs, s->inputs,
+           s->count > 1 ? " x16" : "    ");
     sums->n++;
     for (int i = 0; i < CONTESTANTS; i++) {
         double speed = took[i] > 0 ? operations / took[i] * 1e-9 : NAN;

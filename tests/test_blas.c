@@ -1,5 +1,5 @@
-/* Products by a BLAS library: what is none is refused; the bridge against a plain loop in its place; a training run with
- * every product by it stays close to one without. The last also with OpenBLAS where it is installed. */
+/* Products by a BLAS library: what is none is refused; the bridge against a plain loop in its place; a training run
+ * with every product by it stays close to one without. The last also with OpenBLAS where it is installed. */
 #include "kernels/crossover.h"
 #include "mote/mote.h"
 #include "test.h"
@@ -153,6 +153,24 @@ static void what_is_slower_is_not_used(void) {
     CHECK(memcmp(losses, ours, sizeof ours) == 0, "unused, and yet the losses differ");
 }
 
+static void products_in_8_bits_are_not_handed_over(void) {
+    mote_config config = mote_config_default(MOTE_FAMILY_LLAMA);
+    config.vocab = 40, config.dim = 32, config.layers = 1, config.heads = 2, config.context = 32;
+    mote_train_options options = mote_train_options_default();
+    options.batch = 2, options.steps = 1, options.threads = 1, options.precision = MOTE_PRECISION_INT8;
+    mote_model *model = NULL;
+    mote_trainer *trainer = NULL;
+    mote_error error = {0};
+    char *report = NULL;
+    CHECK(!mote_config_complete(&config, &error) && !mote_model_create(&config, NULL, 1, &model, &error) &&
+              !mote_trainer_create(model, NULL, &options, &trainer, &error),
+          "%s", error.message);
+    CHECK(trainer && mote_trainer_use_blas(trainer, &plain, 0, &report, &error) == MOTE_USAGE && !report);
+    CHECK(error.hint[0] && strstr(error.message, "int8"), "%s", error.message);
+    mote_trainer_destroy(trainer);
+    mote_model_close(model);
+}
+
 static void openblas_trains_too(void) {
     mote_blas *blas;
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
@@ -173,7 +191,8 @@ static void the_table_has_its_rows(void) {
     CHECK(c.n_rows == 6 && c.threads == 1, "%d rows", c.n_rows);
     for (int i = 0; i < c.n_rows; i++)
         CHECK(c.rows[i].seconds > 0 && c.rows[i].seconds_packing > 0 && c.rows[i].blas_seconds > 0, "row %d", i);
-    CHECK(mote_crossover_json(&c, NULL, &json, &error) == MOTE_OK && strstr(json, "\"blas\":null"), "%s", error.message);
+    CHECK(mote_crossover_json(&c, NULL, &json, &error) == MOTE_OK && strstr(json, "\"blas\":null"), "%s",
+          error.message);
     mote_free(json);
     CHECK(mote_crossover_measure(NULL, 1, 0.01, "no such class", &c, &error) == MOTE_USAGE && error.hint[0]);
     CHECK(mote_crossover_measure(NULL, 1, -1, NULL, &c, &error) == MOTE_USAGE);
@@ -185,6 +204,7 @@ int main(void) {
     RUN(the_bridge_starts_where_gemm_does);
     RUN(training_stays_close);
     RUN(what_is_slower_is_not_used);
+    RUN(products_in_8_bits_are_not_handed_over);
     RUN(openblas_trains_too);
     RUN(the_table_has_its_rows);
     return test_finish();

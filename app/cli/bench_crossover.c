@@ -9,7 +9,8 @@
 static double seconds = 8;
 static const char *library, *only;
 static const struct option rows[] = {
-    {"blas", 0, OPTION_STRING, &library, "FILE", 0, 0, "auto: the first that is installed", "the BLAS library; off: none"},
+    {"blas", 0, OPTION_STRING, &library, "FILE", 0, 0, "auto: the first that is installed",
+     "the BLAS library; off: none"},
     {"only", 0, OPTION_STRING, &only, "TEXT", 0, 0, "all", "classes of products with TEXT in their name"},
     {"seconds", 0, OPTION_NUMBER, &seconds, "X", 0.01, 600, "8", "time to spend, about"},
     {0},
@@ -25,7 +26,10 @@ struct figures {
 static void print_figures(const char *name, const struct figures *f) {
     out_print("%-38s %8.1f %9.1f", name, f->mote, f->packing);
     if (f->ratio > 0)
-        out_print(" %8.1f %6.2f  %-4s", f->blas, f->ratio, f->ratio > 1.05 ? "mote" : f->ratio < 1 / 1.05 ? "BLAS" : "even");
+        out_print(" %8.1f %6.2f  %-4s", f->blas, f->ratio,
+                  f->ratio > 1.05       ? "mote"
+                  : f->ratio < 1 / 1.05 ? "BLAS"
+                                        : "even");
     else out_print(" %8s %6s  %-4s", "-", "-", "");
     out_print(" %5.0f %%\n", f->part);
 }
@@ -56,8 +60,8 @@ static int print_means(const mote_crossover *c, int begin) {
 
 static void print_table(const mote_crossover *c) {
     static const char *const forms[] = {"forward", "input gradient", "weight gradient"};
-    out_print("%-38s %8s %9s %8s %6s  %-4s %7s\n", "GFLOP/s: tokens x outputs x inputs", "mote", "packing", "BLAS", "ratio",
-              "best", "of peak");
+    out_print("%-38s %8s %9s %8s %6s  %-4s %7s\n", "GFLOP/s: tokens x outputs x inputs", "mote", "packing", "BLAS",
+              "ratio", "best", "of peak");
     for (int i = 0; i < c->n_rows; i++) {
         const mote_crossover_row *r = &c->rows[i];
         char name[64], count[16] = "";
@@ -68,9 +72,10 @@ static void print_table(const mote_crossover *c) {
     }
     out_print("\ngeometric means\n");
     for (int i = 0; i < c->n_rows;) i = print_means(c, i);
-    out_print("\n%d thread%s, peak %.0f GFLOP/s; packing: mote with the weight packed each time, which training does once a "
-              "step\n",
-              c->threads, c->threads > 1 ? "s" : "", c->peak_flops * 1e-9);
+    out_print(
+        "\n%d thread%s, peak %.0f GFLOP/s; packing: mote with the weight packed each time, which training does once a "
+        "step\n",
+        c->threads, c->threads > 1 ? "s" : "", c->peak_flops * 1e-9);
 }
 
 static mote_status run_bench_crossover(int n_arguments, const char *const *arguments, mote_error *error) {
@@ -98,9 +103,10 @@ const struct command command_bench_crossover = {
     .name = "bench crossover",
     .arguments = "",
     .summary = "mote's matrix products beside those of a BLAS library",
-    .details = "42 products of tiny transformers, forward, input and weight gradient, by mote and by a BLAS library that is "
-               "found at run time, in turns on the same threads; medians, the ratio, and the part of the measured peak. "
-               "Without a library mote's are printed alone. mote train --blas auto decides by the same measurement.",
+    .details =
+        "42 products of tiny transformers, forward, input and weight gradient, by mote and by a BLAS library that is "
+        "found at run time, in turns on the same threads; medians, the ratio, and the part of the measured peak. "
+        "Without a library mote's are printed alone. mote train --blas auto decides by the same measurement.",
     .example = "mote bench crossover --blas auto --threads 1",
     .least = 0,
     .most = 0,

@@ -1,5 +1,5 @@
-/* The option --blas. A BLAS library reads the environment when it is loaded, and the library of mote never does, so what
- * has to stand there is set here. */
+/* The option --blas. A BLAS library reads the environment when it is loaded, and the library of mote never does, so
+ * what has to stand there is set here. */
 #include "blas_option.h"
 
 #include <stdlib.h>

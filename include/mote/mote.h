@@ -557,8 +557,9 @@ MOTE_API mote_status mote_model_compare_speed(const mote_model *before, const mo
                                               mote_speed_comparison *result, mote_error *error);
 
 /* Products by a BLAS library: optional, found at run time (path NULL: the usual names), never used unless a trainer is
- * told to. It sums in another order than mote, so a run with it has other bits, and other bits again with another number
- * of threads. OpenBLAS takes its kernels from OPENBLAS_CORETYPE in the environment, which must stand there before. */
+ * told to. It sums in another order than mote, so a run with it has other bits, and other bits again with another
+ * number of threads. OpenBLAS takes its kernels from OPENBLAS_CORETYPE in the environment, which must stand there
+ * before. */
 typedef struct mote_blas mote_blas;
 MOTE_API mote_status mote_blas_open(const char *path, mote_blas **blas, mote_error *error);
 MOTE_API void mote_blas_close(mote_blas *blas);
@@ -641,8 +642,8 @@ typedef struct {
     double peak_flops; /* f32, measured, of all threads */
     mote_crossover_row rows[MOTE_CROSSOVER_ROWS];
 } mote_crossover;
-/* blas NULL: mote alone. threads 0: all cores. seconds: about (0: 8), but at least what three rounds take. only: part of
- * a group's name, NULL: all. */
+/* blas NULL: mote alone. threads 0: all cores. seconds: about (0: 8), but at least what three rounds take. only: part
+ * of a group's name, NULL: all. */
 MOTE_API mote_status mote_crossover_measure(const mote_blas *blas, int threads, double seconds, const char *only,
                                             mote_crossover *crossover, mote_error *error);
 MOTE_API mote_status mote_crossover_json(const mote_crossover *crossover, const mote_blas *blas, char **json,

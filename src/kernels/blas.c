@@ -53,8 +53,10 @@ static mote_status open_one(const char *path, mote_blas *blas, mote_error *error
     blas->library = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     const char *problem = blas->library ? NULL : dlerror();
     if (!blas->library) {
-        mote_fail(error, MOTE_IO, "cannot load %s as a BLAS library: %.300s", path, problem ? problem : "no reason given");
-        return mote_hint(error, MOTE_IO, "Debian, Ubuntu: apt install libopenblas0-pthread; or name the file of another");
+        mote_fail(error, MOTE_IO, "cannot load %s as a BLAS library: %.300s", path,
+                  problem ? problem : "no reason given");
+        return mote_hint(error, MOTE_IO,
+                         "Debian, Ubuntu: apt install libopenblas0-pthread; or name the file of another");
     }
     find(blas->library, gemm_name, &blas->gemm);
     if (!blas->gemm) return mote_fail(error, MOTE_USAGE, "%s is no BLAS library: it has no %s", path, gemm_name);

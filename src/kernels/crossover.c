@@ -9,8 +9,8 @@
 
 enum { ROUNDS = 7, LEAST_ROUNDS = 3, PACKED_ROWS = 64 };
 
-/* Attention by heads of 32 and 48 columns; q, k, v, output and both feed-forward matrices of models 64 to 384 wide; heads
- * of 16000 tokens, as many rows as its chunks have and few. */
+/* Attention by heads of 32 and 48 columns; q, k, v, output and both feed-forward matrices of models 64 to 384 wide;
+ * heads of 16000 tokens, as many rows as its chunks have and few. */
 const mote_layer mote_layers[MOTE_N_LAYERS] = {
     {"attention tiles", 64, 64, 32, 16},      {"attention tiles", 64, 64, 48, 16},
     {"64 to 128 wide", 1024, 192, 64, 1},     {"64 to 128 wide", 1024, 64, 256, 1},

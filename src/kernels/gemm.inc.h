@@ -192,7 +192,8 @@ static const char *find_ahead(const block *at, int column, int panels, size_t we
     column += panels * MOTE_PANEL;
     if (column >= g->columns) column = 0, depth += at->depth;
     if (depth >= g->depth) return NULL;
-    return (const char *)g->b + ((size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)depth * g->b_depth) * weight_bytes;
+    return (const char *)g->b +
+           ((size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)depth * g->b_depth) * weight_bytes;
 }
 
 /* All row tiles of a block for one strip of panels; t comes with B and the depth filled in. */

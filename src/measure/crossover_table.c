@@ -50,7 +50,8 @@ mote_status mote_crossover_measure(const mote_blas *blas, int threads, double se
     mote_pool_destroy(pool);
     if (!status && !c->n_rows) {
         mote_fail(error, MOTE_USAGE, "no class of products has \"%.40s\" in its name", only);
-        status = mote_hint(error, MOTE_USAGE, "attention tiles; 64 to 128, 256 to 384 wide; 1536 wide or deep; head of 16000");
+        status = mote_hint(error, MOTE_USAGE,
+                           "attention tiles; 64 to 128, 256 to 384 wide; 1536 wide or deep; head of 16000");
     }
     return status;
 }
