@@ -65,7 +65,7 @@ static void header_cases(void) {
     bad("n_kv of 2^64 - 1 multiplied unchecked (CVE-2024-23605)", "keys");
     begin(B, 3, UINT64_MAX / 48 + 2, 0);
     put_data(B, 1, 200);
-    bad("n_tensors wraps when multiplied (CVE-2024-21825)", "tensors");
+    bad("n_tensors wraps when multiplied (CVE-2024-21836)", "tensors");
     begin(B, 3, (uint64_t)1 << 40, 0);
     bad("43-byte file asks for gigabytes (gguf-py PR #27188)", "tensors");
     begin(B, 3, 0, 65537);
@@ -82,7 +82,7 @@ static void key_cases(void) {
     bad("key of no bytes", "a key of 0 bytes");
     begin(B, 3, 0, 1);
     put_le(B, UINT64_MAX, 8), put_data(B, 1, 40);
-    bad("key length of 2^64 - 1: +1 makes calloc(0) (CVE-2024-21802)", "ends inside a key");
+    bad("key length of 2^64 - 1: +1 makes calloc(0) (CVE-2024-23496)", "ends inside a key");
     begin(B, 3, 0, 1);
     put_le(B, 42, 8), put_data(B, 1, 41);
     bad("key one byte longer than the file", "ends inside a key");
@@ -139,7 +139,7 @@ static void array_cases(void) {
     bad("array of unknown kind", "unknown kind 13");
     begin(B, 3, 0, 1);
     key_array(B, "a", MOTE_GGUF_U64, UINT64_MAX / 8 + 2), put_data(B, 1, 40);
-    bad("array count wraps when multiplied (CVE-2024-21836)", "claims an array");
+    bad("array count wraps when multiplied (CVE-2024-21825)", "claims an array");
     begin(B, 3, 0, 1);
     key_array(B, "a", MOTE_GGUF_U32, 11), put_data(B, 1, 40);
     bad("array one element longer than the file", "claims an array of 11");
@@ -215,7 +215,7 @@ static void tensor_cases(void) {
     one_tensor("t", 5, DIMS(1, 1, 1, 1, 1), 0, 0, 64);
     bad("five dimensions written over ne[4] (CVE-2024-21802)", "5 dimensions");
     one_tensor("t", UINT32_MAX, DIMS(1, 1, 1, 1, 1, 1, 1, 1), 0, 0, 64);
-    bad("2^32 - 1 dimensions (CVE-2024-23605)", "4294967295 dimensions");
+    bad("2^32 - 1 dimensions (CVE-2024-21802)", "4294967295 dimensions");
     one_tensor("t", 2, DIMS(4, 0), 0, 0, 64);
     bad("dimension of 0 (L.cpp #18586)", "dimension of 0");
     one_tensor("t", 1, DIMS(UINT64_MAX), 0, 0, 64);

@@ -85,7 +85,7 @@ static bool is_text(const uint8_t *bytes, size_t size) {
     return n > 0;
 }
 
-/* What the first bytes of files that are often taken for models say. */
+/* What the first bytes of files that are often taken for models say; NULL: nothing. */
 static const char *looks_like(const uint8_t *bytes, size_t size) {
     static const struct {
         const char *bytes;
@@ -103,20 +103,20 @@ static const char *looks_like(const uint8_t *bytes, size_t size) {
         {"{\"", 2, 8, "a safetensors file, which needs the folder it lies in, with config.json"},
         {"version https://git-lfs", 23, 0, "a Git LFS pointer, not the file it stands for"},
     };
-    if (size == 0) return "an empty file";
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
         if (size >= signs[i].at + signs[i].size && !memcmp(bytes + signs[i].at, signs[i].bytes, signs[i].size))
             return signs[i].what;
     if (mote_tokenizer_bin_matches(bytes, size)) return "llama2.c's tokenizer.bin, which goes with a model";
-    if (size < 28) return "too short for a model";
-    return is_text(bytes, size) ? "a text" : "nothing known";
+    return is_text(bytes, size) ? "a text" : NULL;
 }
 
 static mote_status fail_unknown(const mote_source *s, mote_error *error) {
+    const char *like = s->folder ? NULL : looks_like(s->map.bytes, s->map.size);
     mote_status status =
         s->folder ? mote_fail(error, MOTE_BAD_FILE, "%s is a folder without config.json, and no model", s->path)
-                  : mote_fail(error, MOTE_BAD_FILE, "%s is no model that mote knows; it looks like %s", s->path,
-                              looks_like(s->map.bytes, s->map.size));
+        : like    ? mote_fail(error, MOTE_BAD_FILE, "%s is no model that mote knows; it looks like %s", s->path, like)
+                  : mote_fail(error, MOTE_BAD_FILE, "%s of %zu bytes is no model that mote knows", s->path,
+                              s->map.size);
     return mote_hint(error, status, "a GGUF file, a .bin file of llama2.c or a Hugging Face folder is needed");
 }
 
