@@ -251,7 +251,7 @@ static void copy_without_keys(const char *from, const char *to, float times) {
         snprintf(key, sizeof key, "%.*s", (int)e->key.size, e->key.bytes);
         if (strncmp(key, "mote.", 5) == 0) continue;
         if (e->kind == MOTE_GGUF_STRING) mote_gguf_put_string(w, key, (const char *)e->data, e->data_bytes);
-        if (e->kind == MOTE_GGUF_U32) mote_gguf_put_u32(w, key, (uint32_t)mote_gguf_load(e->data, 4));
+        if (e->kind == MOTE_GGUF_U32) mote_gguf_put_u32(w, key, (uint32_t)mote_load_bytes(e->data, 4));
         if (e->kind == MOTE_GGUF_F32) mote_gguf_put_f32(w, key, (float)mote_gguf_load_number(e->data, e->kind));
     }
     for (size_t i = 0; i < file.n_tensors; i++) {

@@ -395,7 +395,7 @@ static void checkpoints_of_before_resume(void) {
         for (size_t j = 0; j < sizeof later / sizeof *later; j++)
             if (!strncmp(key, "mote.training.model.", 20) && !strcmp(key + 20, later[j])) skip = true, left_out++;
         if (skip) continue;
-        uint64_t bits = e->kind == MOTE_GGUF_STRING ? 0 : mote_gguf_load(e->data, e->data_bytes);
+        uint64_t bits = e->kind == MOTE_GGUF_STRING ? 0 : mote_load_bytes(e->data, e->data_bytes);
         if (!strcmp(key, "mote.training.model.family")) bits = MOTE_FAMILY_LLAMA;
         if (e->kind == MOTE_GGUF_STRING) mote_gguf_put_string(w, key, (const char *)e->data, e->data_bytes);
         else if (e->kind == MOTE_GGUF_U32) mote_gguf_put_u32(w, key, (uint32_t)bits);

@@ -3,6 +3,7 @@
 #ifndef MOTE_BASE_BUFFER_H
 #define MOTE_BASE_BUFFER_H
 
+#include "base/bytes.h"
 #include "base/status.h"
 
 typedef struct {
@@ -11,6 +12,9 @@ typedef struct {
     bool failed;
 } mote_buffer;
 
+static inline mote_string mote_buffer_string(const mote_buffer *buffer) {
+    return (mote_string){buffer->bytes, buffer->size};
+}
 void mote_buffer_append(mote_buffer *buffer, const void *bytes, size_t n);
 void mote_buffer_print(mote_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string with quotes; bytes that are not UTF-8 become U+FFFD. */

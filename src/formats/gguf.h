@@ -107,7 +107,6 @@ const mote_gguf_entry *mote_gguf_array(const mote_gguf *file, const char *key, m
 bool mote_gguf_is_integer(mote_gguf_kind kind);
 size_t mote_gguf_kind_bytes(mote_gguf_kind kind); /* of a scalar; 0 for strings and arrays */
 const char *mote_gguf_kind_name(mote_gguf_kind kind);
-uint64_t mote_gguf_load(const uint8_t *data, size_t bytes);           /* little-endian, zero-extended */
 double mote_gguf_load_number(const uint8_t *data, mote_gguf_kind kind); /* any number kind */
 mote_string mote_gguf_next_string(const uint8_t **at);                /* of an array of strings */
 

@@ -111,7 +111,7 @@ static mote_status find_family(const mote_gguf *file, mote_family *family, mote_
     for (int i = 0; mote_family_get((mote_family)i); i++) {
         const char *known = mote_family_name((mote_family)i);
         *family = (mote_family)i;
-        if (name.size == strlen(known) && memcmp(name.bytes, known, name.size) == 0) return MOTE_OK;
+        if (mote_string_is(name, known)) return MOTE_OK;
     }
     status = mote_fail(error, MOTE_BAD_FILE, "%s: architecture '%s' is not supported", file->name,
                        mote_gguf_shown(name, room));

@@ -12,7 +12,7 @@ enum { SHOWN_ELEMENTS = 6, SHOWN_STRING_BYTES = 72, WIDEST_COLUMN = 44 };
 
 static void append_scalar(mote_buffer *out, mote_gguf_kind kind, const uint8_t *data, bool json) {
     size_t bytes = mote_gguf_kind_bytes(kind);
-    uint64_t bits = mote_gguf_load(data, bytes);
+    uint64_t bits = mote_load_bytes(data, bytes);
     switch (kind) {
     case MOTE_GGUF_BOOL: mote_buffer_print(out, bits ? "true" : "false"); break;
     case MOTE_GGUF_U8:

@@ -74,16 +74,15 @@ static mote_status bind_weight(const mote_gguf *file, mote_model *model, int id,
     used[place] = true;
     if (!file->checks_put_off) return mote_weight_check_scales(wanted, found->data, file->name, error);
     model->unchecked[id] = true;
-    if (file->sums) model->sum[id] = mote_gguf_load(file->sums + 8 * place, 8);
+    if (file->sums) model->sum[id] = mote_load_bytes(file->sums + 8 * place, 8);
     return MOTE_OK;
 }
 
 /* Tensors that no weight is bound to: what divides rotary frequencies is in the config, mote's own are not computed
  * with. */
 static bool is_no_weight(const mote_gguf_tensor *tensor) {
-    static const char divisors[] = MOTE_ROPE_DIVISORS;
     if (tensor->name.size >= 5 && memcmp(tensor->name.bytes, "mote.", 5) == 0) return true;
-    return tensor->name.size == sizeof divisors - 1 && memcmp(tensor->name.bytes, divisors, tensor->name.size) == 0;
+    return mote_string_is(tensor->name, MOTE_ROPE_DIVISORS);
 }
 
 static mote_status bind_weights(const mote_gguf *file, mote_model *model, mote_error *error) {

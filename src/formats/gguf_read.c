@@ -34,7 +34,7 @@ static mote_status cut_short(const reader *r, const char *what) {
 
 static bool take(reader *r, size_t bytes, uint64_t *value) {
     if (bytes_left(r) < bytes) return false;
-    *value = mote_gguf_load(r->at, bytes);
+    *value = mote_load_bytes(r->at, bytes);
     r->at += bytes;
     return true;
 }
@@ -53,10 +53,6 @@ static const mote_string *name_at(const void *elements, size_t stride, size_t i)
     return (const mote_string *)(const void *)((const char *)elements + i * stride);
 }
 
-static bool same(const mote_string *a, const char *bytes, size_t size) {
-    return a->size == size && memcmp(a->bytes, bytes, size) == 0;
-}
-
 static size_t first_slot(const mote_gguf_index *index, const char *bytes, size_t size) {
     return (size_t)mote_hash_bytes(bytes, size, index->n_slots) & (index->n_slots - 1);
 }
@@ -73,7 +69,7 @@ static mote_status build_index(mote_gguf *file, const void *elements, size_t str
         const mote_string *name = name_at(elements, stride, i);
         size_t slot = first_slot(index, name->bytes, name->size);
         for (int probes = 0; index->slots[slot]; probes++) {
-            if (same(name_at(elements, stride, index->slots[slot] - 1), name->bytes, name->size))
+            if (mote_string_equal(*name_at(elements, stride, index->slots[slot] - 1), *name))
                 return mote_fail(error, MOTE_BAD_FILE, "%s: %s '%s' occurs twice", file->name, what,
                                  mote_gguf_shown(*name, room));
             if (probes == MOST_PROBES)
@@ -91,7 +87,7 @@ static const void *find(const mote_gguf_index *index, const void *elements, size
     size_t size = strlen(name), slot = first_slot(index, name, size);
     for (int probes = 0; index->slots[slot] && probes <= MOST_PROBES; probes++) {
         const mote_string *found = name_at(elements, stride, index->slots[slot] - 1);
-        if (same(found, name, size)) return found;
+        if (mote_string_is(*found, name)) return found;
         slot = (slot + 1) & (index->n_slots - 1);
     }
     return NULL;
@@ -213,7 +209,7 @@ static mote_status read_alignment(mote_gguf *file, mote_error *error) {
     if (entry->kind != MOTE_GGUF_U32)
         return mote_fail(error, MOTE_BAD_FILE, "%s: general.alignment is of kind %s; u32 is needed", file->name,
                          mote_gguf_kind_name(entry->kind));
-    uint64_t value = mote_gguf_load(entry->data, 4);
+    uint64_t value = mote_load_bytes(entry->data, 4);
     if (value < LEAST_ALIGNMENT || value > MOST_ALIGNMENT || (value & (value - 1)) != 0)
         return mote_fail(error, MOTE_BAD_FILE,
                          "%s: general.alignment is %llu; a power of two from %d to %d is possible", file->name,
@@ -351,7 +347,7 @@ static mote_status verify_header(const mote_gguf *file, const mote_gguf_entry *s
     mote_hash_update(&state, file->map.bytes, (size_t)(sum->data - file->map.bytes));
     mote_hash_update(&state, zeros, sizeof zeros);
     mote_hash_update(&state, after, file->header_bytes - (size_t)(after - file->map.bytes));
-    if (mote_hash_value(&state) != mote_gguf_load(sum->data, 8))
+    if (mote_hash_value(&state) != mote_load_bytes(sum->data, 8))
         return mote_fail(error, MOTE_BAD_FILE, "%s: the header's checksum is wrong: the file is damaged", file->name);
     return MOTE_OK;
 }
@@ -377,7 +373,7 @@ static mote_status verify_checksums(mote_gguf *file, mote_error *error) {
     file->sums = sums->data;
     for (size_t i = 0; i < file->n_tensors && !file->checks_put_off; i++) {
         const mote_gguf_tensor *tensor = &file->tensors[i];
-        if (tensor->bytes && mote_hash_bytes(tensor->data, tensor->bytes, 0) != mote_gguf_load(sums->data + 8 * i, 8))
+        if (tensor->bytes && mote_hash_bytes(tensor->data, tensor->bytes, 0) != mote_load_bytes(sums->data + 8 * i, 8))
             return mote_fail(error, MOTE_BAD_FILE, "%s: the checksum of tensor '%s' is wrong: the file is damaged",
                              file->name, mote_gguf_shown(tensor->name, room));
     }

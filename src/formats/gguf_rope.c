@@ -19,10 +19,6 @@ static const double tolerance = 1e-5;
 
 static double usual_attention(double factor) { return 0.1 * log(factor) + 1; }
 
-static bool is(mote_string string, const char *text) {
-    return string.size == strlen(text) && memcmp(string.bytes, text, string.size) == 0;
-}
-
 static void read_kind(mote_gguf_keys *k, mote_config *c) {
     char room[MOTE_KEY_BYTES], shown[MOTE_SHOWN_BYTES];
     mote_string kind = {"linear", 6}; /* where it is not said, a factor means this */
@@ -34,11 +30,11 @@ static void read_kind(mote_gguf_keys *k, mote_config *c) {
     if (k->status == MOTE_OK) said = mote_gguf_string(k->file, room, &kind, &k->status, k->error);
     if (k->status != MOTE_OK) return;
     bool plain = factor == 0 || factor == 1;
-    if (said && is(kind, "none")) {
+    if (said && mote_string_is(kind, "none")) {
         if (!plain) mote_gguf_refuse(k, "its rotary positions are scaled by %g and of the kind none", (double)factor);
-    } else if (is(kind, "linear") || is(kind, "yarn")) {
+    } else if (mote_string_is(kind, "linear") || mote_string_is(kind, "yarn")) {
         if (plain) return;
-        c->rope_scaling = is(kind, "yarn") ? MOTE_ROPE_YARN : MOTE_ROPE_LINEAR;
+        c->rope_scaling = mote_string_is(kind, "yarn") ? MOTE_ROPE_YARN : MOTE_ROPE_LINEAR;
         c->rope_factor = factor;
     } else {
         mote_gguf_refuse(k, "its rotary positions are scaled by '%s'", mote_gguf_shown(kind, shown));

@@ -86,22 +86,20 @@ static bool next_word(mote_string *list, mote_string *name, int64_t *number) {
     return name->size > 0;
 }
 
-static bool is(mote_string string, const char *text) {
-    return string.size == strlen(text) && memcmp(string.bytes, text, string.size) == 0;
-}
-
 static bool read_step_flags(mote_string list, mote_step *step) {
     mote_string name;
     int64_t number;
     while (next_word(&list, &name, &number)) {
         int k = 0;
-        while (k < N_STEP_FLAGS && !is(name, step_flags[k].name)) k++;
+        while (k < N_STEP_FLAGS && !mote_string_is(name, step_flags[k].name)) k++;
         if (number > UINT32_MAX) return false;
         if (k < N_STEP_FLAGS) ((bool *)step)[step_flags[k].offset] = true;
-        else if (is(name, "behavior") && number >= 0 && number < MOTE_N_SPLITS) step->behavior = (uint8_t)number;
-        else if (is(name, "prepend") && number >= 0 && number < MOTE_N_PREPENDS) step->prepend = (uint8_t)number;
-        else if (is(name, "start") && number >= 0) step->start = (uint32_t)number;
-        else if (is(name, "stop") && number >= 0) step->stop = (uint32_t)number;
+        else if (mote_string_is(name, "behavior") && number >= 0 && number < MOTE_N_SPLITS)
+            step->behavior = (uint8_t)number;
+        else if (mote_string_is(name, "prepend") && number >= 0 && number < MOTE_N_PREPENDS)
+            step->prepend = (uint8_t)number;
+        else if (mote_string_is(name, "start") && number >= 0) step->start = (uint32_t)number;
+        else if (mote_string_is(name, "stop") && number >= 0) step->stop = (uint32_t)number;
         else return false;
     }
     return list.size == 0;
@@ -112,9 +110,9 @@ static bool read_model_flags(mote_string list, mote_pipeline *pipeline) {
     int64_t number;
     while (next_word(&list, &name, &number)) {
         int k = 0;
-        while (k < N_MODEL_FLAGS && !is(name, model_flags[k].name)) k++;
+        while (k < N_MODEL_FLAGS && !mote_string_is(name, model_flags[k].name)) k++;
         if (k < N_MODEL_FLAGS) ((bool *)pipeline)[model_flags[k].offset] = true;
-        else if (is(name, "most_word_characters") && number >= 0 && number <= UINT32_MAX)
+        else if (mote_string_is(name, "most_word_characters") && number >= 0 && number <= UINT32_MAX)
             pipeline->most_word_characters = (uint32_t)number;
         else return false;
     }
@@ -238,9 +236,9 @@ static bool fit_merges(mote_tokenizer_parts *parts, mote_arena *arena) {
 bool mote_gguf_fit_tokenizer(mote_tokenizer_parts *parts, mote_arena *arena) {
     const mote_pipeline *p = parts->pipeline;
     if (!p || parts->pipeline_derived) return true;
-    if (is(parts->model, "bert") && p->word_prefix.size == 0) return fit_wordpiece(parts, arena);
+    if (mote_string_is(parts->model, "bert") && p->word_prefix.size == 0) return fit_wordpiece(parts, arena);
     bool exact = parts->n_merges < 1 << 24; /* floats count that far */
-    if (is(parts->model, "mote.bpe") && exact && !p->ignore_merges && !p->continuing_prefix.size &&
+    if (mote_string_is(parts->model, "mote.bpe") && exact && !p->ignore_merges && !p->continuing_prefix.size &&
         !p->end_of_word.size)
         return fit_merges(parts, arena);
     return true;

@@ -9,7 +9,7 @@ static const char *const no_tokenizer[] = {"none", "no_vocab"};
 
 static bool is_no_tokenizer(mote_string model) {
     for (size_t i = 0; i < sizeof no_tokenizer / sizeof *no_tokenizer; i++)
-        if (model.size == strlen(no_tokenizer[i]) && memcmp(model.bytes, no_tokenizer[i], model.size) == 0) return true;
+        if (mote_string_is(model, no_tokenizer[i])) return true;
     return false;
 }
 
@@ -139,7 +139,7 @@ static mote_status read_types(const mote_gguf *file, size_t n_tokens, int32_t **
                          (unsigned long long)entry->count, n_tokens);
     *types = mote_allocate(n_tokens * sizeof **types);
     if (!*types) return mote_fail_memory(error, key, n_tokens * sizeof **types);
-    for (size_t i = 0; i < n_tokens; i++) (*types)[i] = (int32_t)(uint32_t)mote_gguf_load(entry->data + 4 * i, 4);
+    for (size_t i = 0; i < n_tokens; i++) (*types)[i] = (int32_t)(uint32_t)mote_load_bytes(entry->data + 4 * i, 4);
     return MOTE_OK;
 }
 
@@ -175,17 +175,13 @@ static mote_string read_bytes(const mote_gguf *file, const char *key, mote_statu
     return (mote_string){(const char *)entry->data, (size_t)entry->count};
 }
 
-static bool is_model(const mote_tokenizer_parts *parts, const char *name) {
-    return parts->model.size == strlen(name) && memcmp(parts->model.bytes, name, parts->model.size) == 0;
-}
-
 /* What readers take where a file does not say it, as llama.cpp has it for each model. */
 static void set_defaults(mote_tokenizer_parts *parts) {
-    if (is_model(parts, "llama")) {
+    if (mote_string_is(parts->model, "llama")) {
         parts->adds_begin = true;
         if (parts->unknown < 0) parts->unknown = 0;
         if (parts->n_tokens > 2) parts->special[MOTE_SPECIAL_BEGIN] = 1, parts->end = 2;
-    } else if (is_model(parts, "bert")) {
+    } else if (mote_string_is(parts->model, "bert")) {
         parts->adds_begin = parts->adds_end = true;
         parts->add_space_prefix = false;
         if (parts->n_tokens > 102) {
@@ -193,7 +189,7 @@ static void set_defaults(mote_tokenizer_parts *parts) {
             parts->special[MOTE_SPECIAL_BEGIN] = parts->special[MOTE_SPECIAL_CLASS] = 101;
             parts->special[MOTE_SPECIAL_SEPARATOR] = 102;
         }
-    } else if (is_model(parts, "t5")) {
+    } else if (mote_string_is(parts->model, "t5")) {
         parts->adds_end = true;
         if (parts->n_tokens > 2) parts->end = 1, parts->unknown = 2;
     } else {

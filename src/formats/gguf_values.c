@@ -31,20 +31,14 @@ static bool is_signed(mote_gguf_kind kind) {
     return kind == MOTE_GGUF_I8 || kind == MOTE_GGUF_I16 || kind == MOTE_GGUF_I32 || kind == MOTE_GGUF_I64;
 }
 
-uint64_t mote_gguf_load(const uint8_t *data, size_t bytes) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++) value |= (uint64_t)data[i] << (8 * i);
-    return value;
-}
-
 static int64_t load_signed(const uint8_t *data, size_t bytes) {
-    uint64_t value = mote_gguf_load(data, bytes), sign = (uint64_t)1 << (8 * bytes - 1);
+    uint64_t value = mote_load_bytes(data, bytes), sign = (uint64_t)1 << (8 * bytes - 1);
     return (int64_t)((value ^ sign) - sign);
 }
 
 double mote_gguf_load_number(const uint8_t *data, mote_gguf_kind kind) {
     size_t bytes = mote_gguf_kind_bytes(kind);
-    uint64_t bits = mote_gguf_load(data, bytes);
+    uint64_t bits = mote_load_bytes(data, bytes);
     if (kind == MOTE_GGUF_F32) {
         union { uint32_t bits; float value; } u = {.bits = (uint32_t)bits};
         return (double)u.value;
@@ -57,7 +51,7 @@ double mote_gguf_load_number(const uint8_t *data, mote_gguf_kind kind) {
 }
 
 mote_string mote_gguf_next_string(const uint8_t **at) {
-    mote_string string = {(const char *)*at + 8, (size_t)mote_gguf_load(*at, 8)};
+    mote_string string = {(const char *)*at + 8, (size_t)mote_load_bytes(*at, 8)};
     *at += 8 + string.size;
     return string;
 }
@@ -90,7 +84,7 @@ bool mote_gguf_integer(const mote_gguf *file, const char *key, int64_t low, int6
         return false;
     }
     bool negative_possible = is_signed(entry->kind);
-    uint64_t bits = mote_gguf_load(entry->data, entry->data_bytes);
+    uint64_t bits = mote_load_bytes(entry->data, entry->data_bytes);
     int64_t read = negative_possible ? load_signed(entry->data, entry->data_bytes) : (int64_t)bits;
     if ((!negative_possible && bits > INT64_MAX) || read < low || read > high) {
         *status = mote_fail(error, MOTE_BAD_FILE, "%s: key '%s' is %s%llu; from %lld to %lld is possible", file->name,

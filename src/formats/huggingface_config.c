@@ -25,10 +25,6 @@ const mote_huggingface_kind *mote_huggingface_kind_named(const char *model_type)
     return NULL;
 }
 
-static bool is(mote_string string, const char *text) {
-    return string.size == strlen(text) && memcmp(string.bytes, text, string.size) == 0;
-}
-
 static void refuse(mote_json_fields *f, const char *what) {
     if (f->status == MOTE_OK)
         f->status = mote_fail(f->error, MOTE_BAD_FILE, "%s: %s, which mote cannot compute", f->name, what);
@@ -77,13 +73,13 @@ static const mote_huggingface_kind *find_kind(mote_json_fields *f) {
     mote_string type, architecture;
     if (mote_json_field_string(f, "model_type", &type)) {
         for (int i = 0; i < N_KINDS && !kind; i++)
-            if (is(type, kinds[i].model_type)) kind = &kinds[i];
+            if (mote_string_is(type, kinds[i].model_type)) kind = &kinds[i];
         if (!kind) unknown_kind(f, "model_type", type);
     }
     if (f->status == MOTE_OK && mote_json_field_string(f, "architectures.0", &architecture)) {
         const mote_huggingface_kind *named = NULL;
         for (int i = 0; i < N_KINDS && !named; i++)
-            if (is(architecture, kinds[i].architecture)) named = &kinds[i];
+            if (mote_string_is(architecture, kinds[i].architecture)) named = &kinds[i];
         if (!named || (kind && named != kind)) unknown_kind(f, "architecture", architecture);
         kind = named;
     }
@@ -150,12 +146,12 @@ static void read_rope(mote_json_fields *f, const char *object, mote_config *c) {
     read_part(f, object, "partial_rotary_factor", 0, 1, &part);
     if (part != 1) refuse(f, "only a part of each head is rotated");
     if (!said && find_part(f, object, "factor")) refuse(f, "its rotary scaling has a factor and no type");
-    if (is(type, "default")) return;
+    if (mote_string_is(type, "default")) return;
     if (f->status == MOTE_OK) require_part(f, object, "factor");
     read_part(f, object, "factor", 1e-3, 1e6, &c->rope_factor);
-    if (is(type, "linear")) {
+    if (mote_string_is(type, "linear")) {
         c->rope_scaling = MOTE_ROPE_LINEAR;
-    } else if (is(type, "llama3")) {
+    } else if (mote_string_is(type, "llama3")) {
         c->rope_scaling = MOTE_ROPE_LLAMA3;
         require_part(f, object, "low_freq_factor");
         require_part(f, object, "high_freq_factor");
@@ -163,7 +159,7 @@ static void read_rope(mote_json_fields *f, const char *object, mote_config *c) {
         read_part(f, object, "low_freq_factor", 1e-3, 1e6, &c->rope_low);
         read_part(f, object, "high_freq_factor", 1e-3, 1e6, &c->rope_high);
         read_original_context(f, object, c);
-    } else if (is(type, "yarn")) {
+    } else if (mote_string_is(type, "yarn")) {
         read_yarn(f, object, c);
     } else {
         refuse_value(f, path, type);
@@ -221,8 +217,8 @@ static void read_layer_types(mote_json_fields *f, mote_config *c) {
         const mote_json_field *element = layer_element(f, "layer_types", c->layers, i);
         if (!element) return;
         bool known = element->kind == MOTE_JSON_STRING;
-        full[i] = known && is(element->text, "full_attention");
-        if (!full[i] && !(known && is(element->text, "sliding_attention")))
+        full[i] = known && mote_string_is(element->text, "full_attention");
+        if (!full[i] && !(known && mote_string_is(element->text, "sliding_attention")))
             refuse(f, "it has layers of other types than full_attention and sliding_attention");
     }
     if (f->status != MOTE_OK) return;
@@ -280,7 +276,7 @@ static void read_no_rope(mote_json_fields *f, mote_config *c) {
 static void check_activation(mote_json_fields *f, const char *key, const char *const known[2], const char *otherwise) {
     mote_string name = {otherwise, strlen(otherwise)};
     mote_json_field_string(f, key, &name);
-    if (!is(name, known[0]) && !is(name, known[1])) refuse_value(f, key, name);
+    if (!mote_string_is(name, known[0]) && !mote_string_is(name, known[1])) refuse_value(f, key, name);
 }
 
 static void read_gpt2(mote_json_fields *f, mote_huggingface_shape *shape) {

@@ -100,7 +100,7 @@ static bool append(mote_tree *tree, mote_value *parent, mote_value *last, mote_v
     if (parent->kind != MOTE_JSON_OBJECT) return true;
     if (parent->n > 256) return mote_tree_fail(tree, parent, "it has more than 256 keys") == MOTE_OK;
     for (const mote_value *other = parent->child; other != value; other = other->next)
-        if (other->key.size == value->key.size && memcmp(other->key.bytes, value->key.bytes, value->key.size) == 0)
+        if (mote_string_equal(other->key, value->key))
             return mote_tree_fail(tree, value, "the key is there twice") == MOTE_OK;
     return true;
 }
@@ -167,10 +167,6 @@ const mote_value *mote_value_get(const mote_value *object, const char *key) {
     for (const mote_value *child = object->child; child; child = child->next)
         if (mote_string_is(child->key, key)) return child;
     return NULL;
-}
-
-bool mote_string_is(mote_string string, const char *text) {
-    return string.size == strlen(text) && memcmp(string.bytes, text, string.size) == 0;
 }
 
 bool mote_value_bool(mote_tree *tree, const mote_value *object, const char *key, bool missing) {

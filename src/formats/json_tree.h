@@ -47,7 +47,6 @@ mote_status mote_tree_fail(mote_tree *tree, const mote_value *at, const char *fo
     __attribute__((format(printf, 3, 4), cold));
 const mote_value *mote_value_get(const mote_value *object, const char *key); /* NULL: no such key */
 static inline bool mote_value_missing(const mote_value *value) { return !value || value->kind == MOTE_JSON_NULL; }
-bool mote_string_is(mote_string string, const char *text);
 /* The value of the key, or `missing` where it is absent or null; other kinds fail. */
 bool mote_value_bool(mote_tree *tree, const mote_value *object, const char *key, bool missing);
 mote_string mote_value_string(mote_tree *tree, const mote_value *object, const char *key); /* bytes NULL: missing */

@@ -39,17 +39,13 @@ typedef struct {
     size_t at; /* bytes read */
 } reader;
 
-static uint32_t load(const uint8_t *bytes) {
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
 /* ---- the header */
 
 enum { DIM, HIDDEN, LAYERS, HEADS, KV_HEADS, VOCAB, CONTEXT, N_FIELDS };
 
 static int version_of(const uint8_t *bytes, size_t size) {
-    if (size < 8 || load(bytes) != MAGIC) return 0;
-    uint32_t version = load(bytes + 4);
+    if (size < 8 || mote_load_u32(bytes) != MAGIC) return 0;
+    uint32_t version = mote_load_u32(bytes + 4);
     return version <= INT32_MAX && version > 0 ? (int)version : -1;
 }
 
@@ -64,12 +60,12 @@ static bool is_possible(const int32_t field[N_FIELDS]) {
 }
 
 static void load_fields(const uint8_t *bytes, int32_t field[N_FIELDS]) {
-    for (int i = 0; i < N_FIELDS; i++) field[i] = (int32_t)load(bytes + 4 * i);
+    for (int i = 0; i < N_FIELDS; i++) field[i] = (int32_t)mote_load_u32(bytes + 4 * i);
 }
 
 bool mote_llama2c_matches(const uint8_t *bytes, size_t size) {
     int32_t field[N_FIELDS];
-    if (size >= 4 && load(bytes) == MAGIC) return true;
+    if (size >= 4 && mote_load_u32(bytes) == MAGIC) return true;
     if (size < HEADER_BYTES) return false;
     load_fields(bytes, field);
     return is_possible(field);
@@ -108,7 +104,7 @@ static mote_status read_padded_header(reader *r, const int32_t field[N_FIELDS], 
             return mote_fail(error, MOTE_BAD_FILE, "%s: byte %zu of the header is padding and not zero", r->name, i);
     mote_status status = set_config(r, field, shared, error);
     if (status != MOTE_OK || r->version == 1) return status;
-    uint32_t group = load(r->bytes + GROUP_AT);
+    uint32_t group = mote_load_u32(r->bytes + GROUP_AT);
     if (group < 1 || group > (uint32_t)r->config.dim || r->config.dim % (int)group)
         return mote_fail(error, MOTE_BAD_FILE, "%s: groups of %u values do not share out a width of %d", r->name, group,
                          r->config.dim);
@@ -127,7 +123,7 @@ static mote_status read_header(reader *r, mote_error *error) {
     r->version = version_of(r->bytes, r->size);
     if (r->version < 0 || r->version > 2)
         return mote_fail(error, MOTE_BAD_FILE, "%s: version %u of llama2.c's format; 0, 1 and 2 are known", r->name,
-                         load(r->bytes + 4));
+                         mote_load_u32(r->bytes + 4));
     size_t header = r->version ? PADDED_HEADER_BYTES : HEADER_BYTES;
     if (r->size < header)
         return mote_fail(error, MOTE_BAD_FILE, "%s: %zu bytes are less than the header's %zu", r->name, r->size,
@@ -169,7 +165,7 @@ static mote_status dequantize(reader *r, const mote_tensor *t, float *to, mote_e
     size_t n = (size_t)t->rows * (size_t)t->cols, group = (size_t)r->group;
     const uint8_t *codes = r->bytes + r->at, *scales = codes + n;
     for (size_t g = 0; g < n / group; g++) {
-        union { uint32_t bits; float value; } scale = {.bits = load(scales + 4 * g)};
+        union { uint32_t bits; float value; } scale = {.bits = mote_load_u32(scales + 4 * g)};
         if (!isfinite(scale.value))
             return mote_fail(error, MOTE_BAD_FILE, "%s: tensor '%s' has a scale that is not finite", r->name, t->name);
         for (size_t i = 0; i < group; i++) to[g * group + i] = scale.value * (float)(int8_t)codes[g * group + i];

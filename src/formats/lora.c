@@ -109,17 +109,13 @@ mote_status mote_lora_add(mote_model *model, mote_tensor_id id, const mote_lora_
 
 /* ---- GGUF adapters */
 
-static bool is(mote_string string, const char *text) {
-    return string.size == strlen(text) && !memcmp(string.bytes, text, string.size);
-}
-
 static mote_status check_string(const mote_gguf *file, const char *key, const char *wanted, mote_error *error) {
     mote_status status = MOTE_OK;
     mote_string found;
     char room[MOTE_SHOWN_BYTES];
     if (!mote_gguf_string(file, key, &found, &status, error))
         return status != MOTE_OK ? status : mote_fail(error, MOTE_BAD_FILE, "%s: key '%s' is missing", file->name, key);
-    if (is(found, wanted)) return MOTE_OK;
+    if (mote_string_is(found, wanted)) return MOTE_OK;
     return mote_fail(error, MOTE_BAD_FILE, "%s: '%s' is '%s'; an adapter for this model has '%s'", file->name, key,
                      mote_gguf_shown(found, room), wanted);
 }
@@ -135,8 +131,8 @@ static mote_status check_keys(const mote_gguf *file, const mote_model *model, do
     for (size_t i = 0; i < file->n_entries && status == MOTE_OK; i++) {
         mote_string key = file->entries[i].key;
         char room[MOTE_SHOWN_BYTES];
-        if (key.size > 8 && !memcmp(key.bytes, "adapter.", 8) && !is(key, "adapter.type") &&
-            !is(key, "adapter.lora.alpha"))
+        if (key.size > 8 && !memcmp(key.bytes, "adapter.", 8) && !mote_string_is(key, "adapter.type") &&
+            !mote_string_is(key, "adapter.lora.alpha"))
             status = mote_fail(error, MOTE_BAD_FILE, "%s: key '%s' asks for what mote does not compute", file->name,
                                mote_gguf_shown(key, room));
     }

@@ -198,7 +198,7 @@ static mote_status read_pair(reader *r) {
     char name[SHOWN + 1] = "";
     size_t n = r->json.string.size;
     int known = 0;
-    while (known < N_KEYS && (n != strlen(keys[known].name) || memcmp(text_of(r), keys[known].name, n) != 0)) known++;
+    while (known < N_KEYS && !mote_string_is(mote_buffer_string(&r->json.string), keys[known].name)) known++;
     memcpy(name, text_of(r), n < SHOWN ? n : SHOWN);
     mote_json_kind kind = mote_json_next(&r->json);
     if (kind == MOTE_JSON_ERROR) return fail_json(r);

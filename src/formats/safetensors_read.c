@@ -50,18 +50,13 @@ static mote_status unexpected(reader *r, mote_json_kind kind, const char *wanted
 }
 
 static bool is(const reader *r, const char *text) {
-    return r->json.string.size == strlen(text) && memcmp(r->json.string.bytes, text, r->json.string.size) == 0;
+    return mote_string_is(mote_buffer_string(&r->json.string), text);
 }
 
 static mote_status copy_string(reader *r, mote_string *copy) {
     copy->bytes = mote_arena_string(&r->file->arena, r->json.string.bytes, r->json.string.size);
     copy->size = r->json.string.size;
     return copy->bytes ? MOTE_OK : mote_fail_memory(r->error, "a tensor's name", copy->size);
-}
-
-static int compare_strings(const mote_string *a, const mote_string *b) {
-    int order = memcmp(a->bytes, b->bytes, a->size < b->size ? a->size : b->size);
-    return order ? order : (a->size > b->size) - (a->size < b->size);
 }
 
 /* ---- the header */
@@ -191,10 +186,8 @@ static int by_range(const void *a, const void *b) {
 }
 
 static int by_name(const void *a, const void *b) {
-    return compare_strings(&((const mote_safetensor *)a)->name, &((const mote_safetensor *)b)->name);
+    return mote_string_compare(&((const mote_safetensor *)a)->name, &((const mote_safetensor *)b)->name);
 }
-
-static int by_string(const void *a, const void *b) { return compare_strings(a, b); }
 
 static void sort(void *elements, size_t n, size_t bytes, int (*compare)(const void *, const void *)) {
     if (n > 1) qsort(elements, n, bytes, compare);
@@ -229,9 +222,9 @@ static mote_status check_names(const reader *r) {
         if (by_name(&file->tensors[i - 1], &file->tensors[i]) == 0)
             return mote_fail(r->error, MOTE_BAD_FILE, "%s: tensor '%s' occurs twice", file->name,
                              mote_gguf_shown(file->tensors[i].name, room));
-    sort(r->metadata, r->n_metadata, sizeof *r->metadata, by_string);
+    sort(r->metadata, r->n_metadata, sizeof *r->metadata, mote_string_compare);
     for (size_t i = 1; i < r->n_metadata; i++)
-        if (by_string(&r->metadata[i - 1], &r->metadata[i]) == 0)
+        if (mote_string_compare(&r->metadata[i - 1], &r->metadata[i]) == 0)
             return mote_fail(r->error, MOTE_BAD_FILE, "%s: the key '%s' of its __metadata__ occurs twice", file->name,
                              mote_gguf_shown(r->metadata[i], room));
     return MOTE_OK;
@@ -243,7 +236,7 @@ static mote_status parse(mote_safetensors *file, mote_error *error) {
     if (size < LENGTH_BYTES)
         return mote_fail(error, MOTE_BAD_FILE, "%s: not a safetensors file (%zu bytes; its header's length takes 8)",
                          file->name, size);
-    uint64_t length = mote_gguf_load(bytes, LENGTH_BYTES);
+    uint64_t length = mote_load_bytes(bytes, LENGTH_BYTES);
     if (length > MOST_HEADER_BYTES)
         return mote_fail(error, MOTE_BAD_FILE, "%s: not a safetensors file (a header of %llu bytes; up to %d are read)",
                          file->name, (unsigned long long)length, MOST_HEADER_BYTES);

@@ -11,13 +11,9 @@
 enum { MOST_SHARDS = 1024, MOST_PLACES = 1 << 20, MOST_FILE_NAME = 255 };
 static const char single_name[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
 
-static int compare_names(const mote_string *a, const mote_string *b) {
-    int order = memcmp(a->bytes, b->bytes, a->size < b->size ? a->size : b->size);
-    return order ? order : (a->size > b->size) - (a->size < b->size);
-}
-
 static int by_tensor(const void *a, const void *b) {
-    return compare_names(&((const mote_safetensors_place *)a)->tensor, &((const mote_safetensors_place *)b)->tensor);
+    const mote_safetensors_place *x = a, *y = b;
+    return mote_string_compare(&x->tensor, &y->tensor);
 }
 
 static int by_file(const void *a, const void *b) {
@@ -89,7 +85,7 @@ static mote_status read_index(reader *r) {
     mote_json_kind kind = mote_json_next(&r->json);
     if (kind != MOTE_JSON_OBJECT) return unexpected(r, kind, "it is not a JSON object");
     while ((kind = mote_json_next(&r->json)) == MOTE_JSON_KEY && status == MOTE_OK) {
-        bool map = r->json.string.size == 10 && memcmp(r->json.string.bytes, "weight_map", 10) == 0;
+        bool map = mote_string_is(mote_buffer_string(&r->json.string), "weight_map");
         if (map && seen) return unexpected(r, kind, "it has a weight_map twice");
         seen = seen || map;
         if (map) status = read_weight_map(r);
@@ -154,7 +150,8 @@ static mote_status check_shard(const mote_safetensors *file, const mote_safetens
                                mote_error *error) {
     char room[MOTE_SHOWN_BYTES];
     for (size_t i = 0; i < n || i < file->n_tensors; i++) {
-        int order = i == n ? 1 : i == file->n_tensors ? -1 : compare_names(&places[i].tensor, &file->tensors[i].name);
+        int order = i == n ? 1 : -1;
+        if (i < n && i < file->n_tensors) order = mote_string_compare(&places[i].tensor, &file->tensors[i].name);
         if (order < 0)
             return mote_fail(error, MOTE_BAD_FILE, "%s: tensor '%s', which the index places here, is missing",
                              file->name, mote_gguf_shown(places[i].tensor, room));

@@ -19,14 +19,10 @@ enum {
 };
 #define SPACE "\xe2\x96\x81"
 
-static uint32_t load(const uint8_t *bytes) {
-    return (uint32_t)bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
-}
-
 bool mote_tokenizer_bin_matches(const uint8_t *bytes, size_t size) {
-    if (size < HEAD_BYTES + ENTRY_BYTES || load(bytes) < 1 || load(bytes) > MOST_TOKEN_BYTES) return false;
-    uint32_t first = load(bytes + HEAD_BYTES + 4);
-    return first <= load(bytes) && first <= size - HEAD_BYTES - ENTRY_BYTES;
+    if (size < HEAD_BYTES + ENTRY_BYTES) return false;
+    uint32_t most = mote_load_u32(bytes), first = mote_load_u32(bytes + HEAD_BYTES + 4);
+    return most >= 1 && most <= MOST_TOKEN_BYTES && first <= most && first <= size - HEAD_BYTES - ENTRY_BYTES;
 }
 
 /* The entry at *at, which moves behind it. */
@@ -34,8 +30,8 @@ static mote_status read_entry(const uint8_t *bytes, size_t size, const char *nam
                               float *score, mote_string *token, mote_error *error) {
     if (size - *at < ENTRY_BYTES)
         return mote_fail(error, MOTE_BAD_FILE, "%s: ends inside the head of token %zu", name, place);
-    union { uint32_t bits; float value; } u = {.bits = load(bytes + *at)};
-    uint32_t length = load(bytes + *at + 4), most = load(bytes);
+    union { uint32_t bits; float value; } u = {.bits = mote_load_u32(bytes + *at)};
+    uint32_t length = mote_load_u32(bytes + *at + 4), most = mote_load_u32(bytes);
     *at += ENTRY_BYTES;
     if (!isfinite(u.value))
         return mote_fail(error, MOTE_BAD_FILE, "%s: the score of token %zu is not finite", name, place);
@@ -51,10 +47,6 @@ static mote_status read_entry(const uint8_t *bytes, size_t size, const char *nam
     return MOTE_OK;
 }
 
-static bool is(mote_string token, const char *text) {
-    return token.size == strlen(text) && !memcmp(token.bytes, text, token.size);
-}
-
 /* The first 259 have fixed places, which llama2.c relies on. */
 static mote_status name_special(size_t place, mote_string *token, int32_t *type, const char *name, mote_error *error) {
     char byte[8];
@@ -62,7 +54,7 @@ static mote_status name_special(size_t place, mote_string *token, int32_t *type,
     const char *wanted = place == UNKNOWN ? "<unk>" : place == BEGIN ? "<s>" : place == FINISH ? "</s>" : byte;
     mote_string bare = *token; /* the exporter puts 1 and 2 between line feeds */
     if (bare.size > 2 && bare.bytes[0] == '\n' && bare.bytes[bare.size - 1] == '\n') bare.bytes++, bare.size -= 2;
-    if (!is(bare, wanted))
+    if (!mote_string_is(bare, wanted))
         return mote_fail(error, MOTE_BAD_FILE, "%s: token %zu is not %s", name, place, wanted);
     *token = bare;
     *type = place == UNKNOWN ? MOTE_TOKEN_UNKNOWN : place < FIRST_BYTE ? MOTE_TOKEN_CONTROL : MOTE_TOKEN_BYTE;

@@ -14,7 +14,6 @@ static void *allocate(source *s, size_t count, size_t bytes) {
 
 /* ---- ids --------------------------------------------------------------------------------------------------------- */
 
-static bool same(mote_string a, mote_string b) { return a.size == b.size && memcmp(a.bytes, b.bytes, a.size) == 0; }
 
 /* Puts every token at its id: no id twice, and none missing. */
 static void place_tokens(source *s) {
@@ -41,7 +40,7 @@ static void place_tokens(source *s) {
         size_t id = (size_t)token->id;
         const char *problem = NULL;
         if (id >= most) problem = "and the ids below have holes";
-        else if (s->types[id] && !same(s->tokens[id], token->content)) problem = "as another piece";
+        else if (s->types[id] && !mote_string_equal(s->tokens[id], token->content)) problem = "as another piece";
         else if (s->types[id] && s->types[id] != MOTE_TOKEN_NORMAL) problem = "for the second time";
         if (problem) {
             mote_tree_fail(tree, NULL, "added_tokens[%zu]: \"%.*s\" has the id %zu, %s", i, MOTE_SHOWN(token->content),
@@ -63,7 +62,7 @@ static void place_tokens(source *s) {
 
 static int32_t find_token(const source *s, mote_string content) {
     for (size_t id = 0; id < s->n_tokens; id++)
-        if (same(s->tokens[id], content)) return (int32_t)id;
+        if (mote_string_equal(s->tokens[id], content)) return (int32_t)id;
     return -1;
 }
 

@@ -132,7 +132,7 @@ static void attach(mote_tree *tree, mote_value *object, mote_value *value, mote_
     value->key = key;
     value->parent = object;
     for (const mote_value *other = object->child; other; other = other->next)
-        if (other->key.size == key.size && memcmp(other->key.bytes, key.bytes, key.size) == 0)
+        if (mote_string_equal(other->key, key))
             mote_tree_fail(tree, value, "the key is there twice");
     if (object->n++ > 64) mote_tree_fail(tree, object, "it has more than 64 keys");
     value->next = object->child;

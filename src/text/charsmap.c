@@ -6,13 +6,8 @@
 #include "base/status.h"
 #include "text/staged.h"
 
-static uint32_t load(const char *bytes) {
-    const unsigned char *b = (const unsigned char *)bytes;
-    return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
-}
-
 mote_status mote_charsmap_check(mote_string map, const char *name, mote_error *error) {
-    uint32_t trie_bytes = map.size >= 4 ? load(map.bytes) : 0;
+    uint32_t trie_bytes = map.size >= 4 ? mote_load_u32(map.bytes) : 0;
     if (map.size < 8 || trie_bytes < 4 || trie_bytes % 4 || trie_bytes > map.size - 4)
         return mote_fail(error, MOTE_BAD_FILE, "%s: the precompiled_charsmap of %zu bytes has a trie of %u", name,
                          map.size, trie_bytes);
@@ -22,12 +17,12 @@ mote_status mote_charsmap_check(mote_string map, const char *name, mote_error *e
     size_t n_texts = map.size - 4 - trie_bytes;
     /* a node with a value has it at its offset; where it leads out of the replacements the map was damaged */
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t unit = load(map.bytes + 4 + 4 * (size_t)i);
+        uint32_t unit = mote_load_u32(map.bytes + 4 + 4 * (size_t)i);
         if (!(unit >> 8 & 1) || unit >> 31) continue;
         uint32_t leaf = i ^ (unit >> 10 << ((unit & 1u << 9) >> 6));
         if (leaf >= n)
             return mote_fail(error, MOTE_BAD_FILE, "%s: unit %u of the precompiled_charsmap leads out of it", name, i);
-        uint32_t value = load(map.bytes + 4 + 4 * (size_t)leaf) & 0x7FFFFFFF;
+        uint32_t value = mote_load_u32(map.bytes + 4 + 4 * (size_t)leaf) & 0x7FFFFFFF;
         if (value >= n_texts)
             return mote_fail(error, MOTE_BAD_FILE, "%s: replacement %u of the precompiled_charsmap is outside its %zu",
                              name, value, n_texts);
@@ -37,18 +32,19 @@ mote_status mote_charsmap_check(mote_string map, const char *name, mote_error *e
 
 /* The longest beginning of the text that has a replacement: its bytes, 0 for none. */
 static size_t longest(mote_string map, const char *text, size_t n, const char **replacement) {
-    const char *units = map.bytes + 4, *texts = units + load(map.bytes);
-    uint32_t n_units = load(map.bytes) / 4, unit = load(units), node = unit >> 10 << ((unit & 1u << 9) >> 6);
+    const char *units = map.bytes + 4, *texts = units + mote_load_u32(map.bytes);
+    uint32_t n_units = mote_load_u32(map.bytes) / 4, unit = mote_load_u32(units);
+    uint32_t node = unit >> 10 << ((unit & 1u << 9) >> 6);
     size_t found = 0;
     for (size_t i = 0; i < n && text[i]; i++) {
         node ^= (unsigned char)text[i];
         if (node >= n_units) break;
-        unit = load(units + 4 * (size_t)node);
+        unit = mote_load_u32(units + 4 * (size_t)node);
         if ((unit & (1u << 31 | 0xFF)) != (unsigned char)text[i]) break;
         node ^= unit >> 10 << ((unit & 1u << 9) >> 6);
         if (!(unit >> 8 & 1)) continue;
         if (node >= n_units) break;
-        uint32_t value = load(units + 4 * (size_t)node) & 0x7FFFFFFF;
+        uint32_t value = mote_load_u32(units + 4 * (size_t)node) & 0x7FFFFFFF;
         if (value >= map.size - 4 - 4 * (size_t)n_units) break;
         *replacement = texts + value;
         found = i + 1;

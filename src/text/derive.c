@@ -3,10 +3,6 @@
 
 #include "text/staged.h"
 
-static bool string_is(mote_string string, const char *text) {
-    return string.size == strlen(text) && memcmp(string.bytes, text, string.size) == 0;
-}
-
 #define STRING(text) ((mote_string){text, sizeof(text) - 1})
 
 typedef struct {
@@ -79,15 +75,15 @@ mote_status mote_pipeline_derive(const mote_tokenizer_parts *parts, const char *
                                  mote_pipeline *pipeline, mote_error *error) {
     step_list list = {.n = 0};
     *pipeline = (mote_pipeline){.fuse_unknown = true, .byte_fallback = true};
-    if (string_is(parts->model, "gpt2")) {
+    if (mote_string_is(parts->model, "gpt2")) {
         mote_status status = derive_bpe(parts, name, &list, pipeline, error);
         if (status) return status;
-    } else if (string_is(parts->model, "llama")) {
+    } else if (mote_string_is(parts->model, "llama")) {
         if (parts->add_space_prefix) add(&list, MOTE_STEP_PREPEND)->text = STRING(" ");
         replace(&list, MOTE_STEP_REPLACE, STRING(" "), STRING(MOTE_SPACE_MARK));
         decode_spaces(&list, parts->add_space_prefix);
-    } else if (string_is(parts->model, "t5")) derive_unigram(parts, &list);
-    else if (string_is(parts->model, "bert")) derive_wordpiece(&list, pipeline);
+    } else if (mote_string_is(parts->model, "t5")) derive_unigram(parts, &list);
+    else if (mote_string_is(parts->model, "bert")) derive_wordpiece(&list, pipeline);
     else
         return mote_fail(error, MOTE_BAD_FILE, "%s: the tokenizer model '%.*s' is not supported", name,
                          parts->model.size < 40 ? (int)parts->model.size : 40, parts->model.bytes);

@@ -37,7 +37,7 @@ static bool fail(parser *p, const char *problem) {
 }
 
 static bool key_is(const parser *p, const char *name) {
-    return p->json.string.size == strlen(name) && memcmp(p->json.string.bytes, name, strlen(name)) == 0;
+    return mote_string_is(mote_buffer_string(&p->json.string), name);
 }
 
 static void set(mote_buffer *buffer, const mote_buffer *from) {
@@ -79,7 +79,7 @@ static bool append_text(parser *p, const mote_buffer *text, bool target) {
 
 static bool append_message(parser *p) {
     mote_record *r = p->record;
-    bool assistant = r->role.size == 9 && memcmp(r->role.bytes, "assistant", 9) == 0;
+    bool assistant = mote_string_is(mote_buffer_string(&r->role), "assistant");
     mote_buffer_append(&r->role, "\n", 1);
     return append(p, MOTE_TURN_START, strlen(MOTE_TURN_START), false, MOTE_SPAN_TURN_START) &&
            append_text(p, &r->role, false) && append_text(p, &r->content, assistant) &&

@@ -35,7 +35,7 @@ static const struct {
 
 bool mote_match_native(const char *pattern, size_t n, mote_matcher *matcher) {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (strlen(known[i].pattern) == n && memcmp(known[i].pattern, pattern, n) == 0) {
+        if (mote_string_is((mote_string){pattern, n}, known[i].pattern)) {
             *matcher = (mote_matcher){known[i].match, known[i].digits, NULL};
             return true;
         }

@@ -155,7 +155,7 @@ static const mote_pre_tokenizer rows[] = {
 
 const mote_pre_tokenizer *mote_pre_tokenizer_find(mote_string name) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strlen(rows[i].name) == name.size && memcmp(rows[i].name, name.bytes, name.size) == 0) return &rows[i];
+        if (mote_string_is(name, rows[i].name)) return &rows[i];
     return NULL;
 }
 
@@ -167,7 +167,7 @@ static bool is_pattern(const mote_step *step, const char *pattern) {
     if (step->kind != MOTE_STEP_SPLIT || !step->regex || !isolated) return false;
     if (mote_match_native(step->text.bytes, step->text.size, &a) && mote_match_native(pattern, strlen(pattern), &b))
         return a.match == b.match && a.digits == b.digits;
-    return strlen(pattern) == step->text.size && memcmp(pattern, step->text.bytes, step->text.size) == 0;
+    return mote_string_is(step->text, pattern);
 }
 
 const char *mote_pre_tokenizer_name(const mote_pipeline *pipeline) {

@@ -27,12 +27,6 @@ enum {
 #define MOTE_TURN_START "<|im_start|>"
 #define MOTE_TURN_END "<|im_end|>"
 
-/* What a tokenizer is made of, in the form of the GGUF keys. Strings are not NUL-terminated. */
-typedef struct {
-    const char *bytes;
-    size_t size;
-} mote_string;
-
 /* The tokens with a part of their own: tokenizer.ggml.<name>_token_id */
 #define MOTE_SPECIAL_LIST(X)                                                                                           \
     X(BEGIN, "bos")                                                                                                    \
@@ -53,7 +47,7 @@ typedef enum {
 
 struct mote_pipeline; /* text/pipeline.h */
 
-/* Start from mote_tokenizer_parts_none(). */
+/* What a tokenizer is made of, in the form of the GGUF keys. Start from mote_tokenizer_parts_none(). */
 typedef struct {
     mote_string model; /* tokenizer.ggml.model: "gpt2" (byte-level BPE; also byte, char), "llama" (SentencePiece by
                           scores), "t5" (unigram), "bert" (WordPiece), "mote.word", "mote.bpe" (BPE that GGUF lacks:

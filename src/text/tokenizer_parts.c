@@ -5,10 +5,6 @@
 #include "text/staged.h"
 #include "text/utf8.h"
 
-static bool string_is(mote_string string, const char *text) {
-    return string.size == strlen(text) && memcmp(string.bytes, text, string.size) == 0;
-}
-
 /* For messages: at most 40 bytes of a string of the file. */
 static int shown(mote_string string) { return string.size < 40 ? (int)string.size : 40; }
 #define SHOW(string) shown(string), (string).size ? (string).bytes : ""
@@ -35,16 +31,16 @@ typedef struct {
 static mote_status find_own_kind(reader *r, mote_tokenizer_kind *kind) {
     static const char *const names[] = {"byte", "char", "word", "bpe"};
     const mote_tokenizer_parts *p = r->parts;
-    bool gpt2 = string_is(p->model, "gpt2");
-    if (!gpt2 && !string_is(p->model, "mote.word"))
+    bool gpt2 = mote_string_is(p->model, "gpt2");
+    if (!gpt2 && !mote_string_is(p->model, "mote.word"))
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: a tokenizer of kind '%.*s' in the model '%.*s'", r->name,
                          SHOW(p->kind), SHOW(p->model));
-    if (p->pre.size && !string_is(p->pre, "gpt-2"))
+    if (p->pre.size && !mote_string_is(p->pre, "gpt-2"))
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: a tokenizer of kind '%.*s' with the pre-tokenizer '%.*s'",
                          r->name, SHOW(p->kind), SHOW(p->pre));
     *kind = gpt2 ? MOTE_TOKENIZER_BPE : MOTE_TOKENIZER_WORD;
     for (int i = 0; i < 4; i++)
-        if (string_is(p->kind, names[i]) && (i == MOTE_TOKENIZER_WORD) != gpt2) {
+        if (mote_string_is(p->kind, names[i]) && (i == MOTE_TOKENIZER_WORD) != gpt2) {
             *kind = (mote_tokenizer_kind)i;
             return MOTE_OK;
         }
@@ -54,7 +50,8 @@ static mote_status find_own_kind(reader *r, mote_tokenizer_kind *kind) {
 
 /* GPT-2's own tokenizer needs no stages: the road of mote's BPE, which takes a text in parts. */
 static bool is_plain(const mote_tokenizer_parts *p) {
-    if (p->pipeline || !string_is(p->model, "gpt2") || (p->pre.size && !string_is(p->pre, "gpt-2"))) return false;
+    if (p->pipeline || !mote_string_is(p->model, "gpt2")) return false;
+    if (p->pre.size && !mote_string_is(p->pre, "gpt-2")) return false;
     for (size_t i = 0; p->types && i < p->n_tokens; i++)
         if (p->types[i] == MOTE_TOKEN_USER_DEFINED) return false;
     return true;
@@ -70,7 +67,7 @@ static mote_status find_kind(reader *r, mote_tokenizer_kind *kind) {
     const mote_tokenizer_parts *p = r->parts;
     if (p->kind.size) return find_own_kind(r, kind);
     size_t i = 0, n = sizeof models / sizeof *models;
-    while (i < n && !string_is(p->model, models[i].model)) i++;
+    while (i < n && !mote_string_is(p->model, models[i].model)) i++;
     if (i == n)
         return mote_fail(r->error, MOTE_BAD_FILE,
                          "%s: the tokenizer model '%.*s' is not supported (gpt2, llama, bert and t5 are)", r->name,
@@ -113,7 +110,7 @@ static bool is_markup(mote_string token) {
                                         "<|end|>",          "<end_of_turn>",     "<start_of_turn>",  "<|endoftext|>",
                                         "<|end_of_text|>",  "<|start_header_id|>", "<|end_header_id|>"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (string_is(token, names[i])) return true;
+        if (mote_string_is(token, names[i])) return true;
     return false;
 }
 

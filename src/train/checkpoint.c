@@ -118,21 +118,13 @@ mote_status mote_trainer_save(const mote_trainer *t, const char *path, mote_erro
 
 /* ---- reading */
 
-/* Whether the 4 little-endian bytes hold this value. */
-static bool is_u32(const uint8_t *bytes, uint32_t value) {
-    for (int i = 0; i < 4; i++)
-        if (bytes[i] != (uint8_t)(value >> (8 * i))) return false;
-    return true;
-}
-
 /* A 64-bit scalar of exactly this kind, as its bits. */
 static mote_status read_bits(const mote_gguf *file, const char *key, mote_gguf_kind kind, uint64_t *bits,
                              mote_error *error) {
     const mote_gguf_entry *entry = mote_gguf_find(file, key);
     if (!entry || entry->kind != kind || entry->data_bytes != sizeof *bits)
         return mote_fail(error, MOTE_BAD_FILE, "%s: the checkpoint has no %s", file->map.path, key);
-    *bits = 0;
-    for (int i = 0; i < 8; i++) *bits |= (uint64_t)entry->data[i] << (8 * i);
+    *bits = mote_load_bytes(entry->data, sizeof *bits);
     return MOTE_OK;
 }
 
@@ -206,7 +198,7 @@ typedef struct {
 static mote_status read_position(const mote_gguf *file, const mote_trainer *t, position *p, mote_error *error) {
     const char *path = file->map.path;
     const mote_gguf_entry *format = mote_gguf_find(file, "mote.training.format");
-    if (!format || format->kind != MOTE_GGUF_U32 || format->data_bytes != 4 || !is_u32(format->data, FORMAT))
+    if (!format || format->kind != MOTE_GGUF_U32 || format->data_bytes != 4 || mote_load_u32(format->data) != FORMAT)
         return mote_fail(error, MOTE_BAD_FILE, "%s is not a checkpoint of this version of mote", path);
     struct {
         const char *key;
