@@ -52,6 +52,34 @@ static inline void mote_encode_blocks(const float *values, const float *importan
     }
 }
 
+/* The three conversions of a type's rows, made of those of its blocks, which they inline. */
+#define MOTE_BLOCK_ROWS(type, block_values, block_bytes, decode, plain, best)                                          \
+    static void type##_to_f32(const void *row, float *values, size_t n) {                                              \
+        mote_decode_blocks(row, values, n, block_values, block_bytes, decode);                                         \
+    }                                                                                                                  \
+    static void type##_from_f32(const float *values, void *row, size_t n) {                                            \
+        mote_encode_blocks(values, NULL, row, n, block_values, block_bytes, plain);                                    \
+    }                                                                                                                  \
+    static void type##_quantize(const float *values, const float *importance, void *row, size_t n) {                   \
+        mote_encode_blocks(values, importance, row, n, block_values, block_bytes, best);                               \
+    }
+#define MOTE_ROWS_OF(type) .to_f32 = type##_to_f32, .from_f32 = type##_from_f32, .quantize = type##_quantize
+
+/* The value of the largest magnitude; 0 where all are 0 or NaN. */
+static inline float mote_extreme(const float *values, size_t n) {
+    float most = 0, extreme = 0;
+    for (size_t i = 0; i < n; i++)
+        if (fabsf(values[i]) > most) most = fabsf(values[i]), extreme = values[i];
+    return extreme;
+}
+static inline float mote_largest(const float *values, size_t n) { return fabsf(mote_extreme(values, n)); }
+
+/* Of 32 nibbles: element i in the low one of byte i, element i + 16 in the high one. */
+static inline void mote_put_nibble(uint8_t codes[16], size_t i, int code) {
+    uint8_t *at = codes + i % 16;
+    *at = (uint8_t)(i < 16 ? (*at & 0xf0) | code : (*at & 0x0f) | code << 4);
+}
+
 /* The whole number nearest to value in [low, high], by the rounding of an addition (ties to even), which vectorises;
  * NaN gives low. |low|, |high| < 2^22. */
 static inline int mote_nearest(float value, int low, int high) {

@@ -19,18 +19,12 @@ static void store(const float *values, void *row, size_t n, float scale) {
     for (size_t i = n; i % BLOCK; i++) codes[i] = 0;
 }
 
-static float largest(const float *values, size_t n) {
-    float most = 0;
-    for (size_t i = 0; i < n; i++) most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
-    return most;
-}
-
-static void from_f32(const float *values, void *row, size_t n) { store(values, row, n, largest(values, n) / 127); }
+static void from_f32(const float *values, void *row, size_t n) { store(values, row, n, mote_largest(values, n) / 127); }
 
 /* A row's largest value may stand far out, so scales down to half of the plain one are tried: what is cut off is paid
  * for by finer steps for all others. */
 static void quantize(const float *values, const float *importance, void *row, size_t n) {
-    const float plain = largest(values, n) / 127;
+    const float plain = mote_largest(values, n) / 127;
     float best = plain;
     double least = INFINITY;
     for (int trial = 0; trial < 26 && plain > 0; trial++) {

@@ -26,21 +26,14 @@ static void store(const float *values, uint8_t *block, float d) {
         block[2 + i] = (uint8_t)(nearest(values[i] * inverse) | nearest(values[i + HALF] * inverse) << 4);
 }
 
-static float extreme_of(const float *values) {
-    float most = 0, extreme = 0;
-    for (int i = 0; i < VALUES; i++)
-        if (fabsf(values[i]) > most) most = fabsf(values[i]), extreme = values[i];
-    return extreme;
-}
-
 static void encode_plain(const float *values, const float *importance, uint8_t *block) {
     (void)importance;
-    store(values, block, extreme_of(values) / levels[0]);
+    store(values, block, mote_extreme(values, VALUES) / levels[0]);
 }
 
 /* Least-squares scales of the codings by 24 scales of either sign, as in mote_search_scale. */
 static void encode_best(const float *values, const float *importance, uint8_t *block) {
-    const float extreme = extreme_of(values), plain = extreme / levels[0];
+    const float extreme = mote_extreme(values, VALUES), plain = extreme / levels[0];
     float best = plain, best_worth = 0;
     for (int trial = 0; trial < STEPS && plain != 0; trial++) {
         float scale = fabsf(plain) * (0.72f + 0.06f * (float)(trial / 2)), products = 0, squares = 0;
@@ -58,26 +51,18 @@ static void encode_best(const float *values, const float *importance, uint8_t *b
     store(values, block, best);
 }
 
-static void to_f32(const void *row, float *values, size_t n) {
-    mote_decode_blocks(row, values, n, VALUES, BYTES, decode);
-}
-static void from_f32(const float *values, void *row, size_t n) {
-    mote_encode_blocks(values, NULL, row, n, VALUES, BYTES, encode_plain);
-}
-static void quantize(const float *values, const float *importance, void *row, size_t n) {
-    mote_encode_blocks(values, importance, row, n, VALUES, BYTES, encode_best);
-}
+MOTE_BLOCK_ROWS(iq4_nl, VALUES, BYTES, decode, encode_plain, encode_best)
 
 static void encode_group(void *row, size_t at, const float *values, const float metric[3], float *dequantized) {
     (void)metric;
-    uint8_t *block = (uint8_t *)row + at / VALUES * BYTES, *byte = block + 2 + at % HALF;
+    uint8_t *block = (uint8_t *)row + at / VALUES * BYTES;
     const float d = mote_load_half(block);
     const int q = nearest(*values * mote_inverse(d));
-    *byte = (uint8_t)(at % VALUES < HALF ? (*byte & 0xf0) | q : (*byte & 0x0f) | q << 4);
+    mote_put_nibble(block + 2, at % VALUES, q);
     *dequantized = (float)levels[q] * d;
 }
 
 const mote_type_info mote_type_iq4_nl = {
     .name = "iq4_nl", .ggml_id = 20, .file_type = 25, .block_values = VALUES, .block_bytes = BYTES, .n_half_scales = 1,
-    .to_f32 = to_f32, .from_f32 = from_f32, .quantize = quantize, .code_values = 1, .encode_group = encode_group,
+    MOTE_ROWS_OF(iq4_nl), .code_values = 1, .encode_group = encode_group,
 };

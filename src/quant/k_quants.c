@@ -155,37 +155,24 @@ static void group_4(void *row, size_t at, const float *values, const float metri
 
 /* ---- rows */
 
-#define K_QUANT(bits)                                                                                                  \
-    static void plain_##bits(const float *values, const float *importance, uint8_t *block) {                           \
+#define K_ENCODE(name, bits, searched)                                                                                 \
+    static void name(const float *values, const float *importance, uint8_t *block) {                                   \
         mote_k_block k;                                                                                                \
-        mote_k_encode(&form_##bits, values, importance, false, &k);                                                    \
+        mote_k_encode(&form_##bits, values, importance, searched, &k);                                                 \
         memset(block, 0, BYTES_##bits);                                                                                \
         store_##bits(&k, block);                                                                                       \
-    }                                                                                                                  \
-    static void best_##bits(const float *values, const float *importance, uint8_t *block) {                            \
-        mote_k_block k;                                                                                                \
-        mote_k_encode(&form_##bits, values, importance, true, &k);                                                     \
-        memset(block, 0, BYTES_##bits);                                                                                \
-        store_##bits(&k, block);                                                                                       \
-    }                                                                                                                  \
-    static void to_f32_##bits(const void *row, float *values, size_t n) {                                              \
-        mote_decode_blocks(row, values, n, VALUES, BYTES_##bits, decode_##bits);                                       \
-    }                                                                                                                  \
-    static void from_f32_##bits(const float *values, void *row, size_t n) {                                            \
-        mote_encode_blocks(values, NULL, row, n, VALUES, BYTES_##bits, plain_##bits);                                  \
-    }                                                                                                                  \
-    static void quantize_##bits(const float *values, const float *importance, void *row, size_t n) {                   \
-        mote_encode_blocks(values, importance, row, n, VALUES, BYTES_##bits, best_##bits);                             \
     }
+#define K_QUANT(bits)                                                                                                  \
+    K_ENCODE(plain_##bits, bits, false)                                                                                \
+    K_ENCODE(best_##bits, bits, true)                                                                                  \
+    MOTE_BLOCK_ROWS(q##bits##_k, VALUES, BYTES_##bits, decode_##bits, plain_##bits, best_##bits)
 K_QUANT(2)
 K_QUANT(3)
 K_QUANT(4)
 K_QUANT(5)
 K_QUANT(6)
 
-#define K_ROW(bits)                                                                                                    \
-    .block_values = VALUES, .block_bytes = BYTES_##bits, .to_f32 = to_f32_##bits, .from_f32 = from_f32_##bits,         \
-    .quantize = quantize_##bits
+#define K_ROW(bits) .block_values = VALUES, .block_bytes = BYTES_##bits, MOTE_ROWS_OF(q##bits##_k)
 
 const mote_type_info mote_type_q2_k = {
     .name = "q2_k", .ggml_id = 10, .file_type = 10, .n_half_scales = 2, .half_scale_at = {80, 82}, K_ROW(2)};

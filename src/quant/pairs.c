@@ -152,74 +152,26 @@ static void put_pair(const book *b, void *row, size_t at, const float *values, c
 
 /* ---- the two types */
 
-static void decode_q3h(const uint8_t *block, float *values) { decode(&q3h, block, values); }
-static void decode_q43(const uint8_t *block, float *values) { decode(&q43, block, values); }
-static void plain_q3h(const float *values, const float *importance, uint8_t *block) {
-    encode_plain(&q3h, values, importance, block);
-}
-static void plain_q43(const float *values, const float *importance, uint8_t *block) {
-    encode_plain(&q43, values, importance, block);
-}
-static void best_q3h(const float *values, const float *importance, uint8_t *block) {
-    encode_best(&q3h, values, importance, block);
-}
-static void best_q43(const float *values, const float *importance, uint8_t *block) {
-    encode_best(&q43, values, importance, block);
-}
+#define TYPE(type, id)                                                                                                 \
+    static void type##_decode(const uint8_t *block, float *values) { decode(&type, block, values); }                   \
+    static void type##_plain(const float *values, const float *importance, uint8_t *block) {                           \
+        encode_plain(&type, values, importance, block);                                                                \
+    }                                                                                                                  \
+    static void type##_best(const float *values, const float *importance, uint8_t *block) {                            \
+        encode_best(&type, values, importance, block);                                                                 \
+    }                                                                                                                  \
+    static void type##_group(void *row, size_t at, const float *values, const float metric[3], float *dequantized) {   \
+        put_pair(&type, row, at, values, metric, dequantized);                                                         \
+    }                                                                                                                  \
+    MOTE_BLOCK_ROWS(type, VALUES, BYTES, type##_decode, type##_plain, type##_best)                                     \
+    const mote_type_info mote_type_##type = {                                                                          \
+        .name = #type, .ggml_id = MOTE_FIRST_OWN_TYPE_ID + id, .file_type = MOTE_FIRST_OWN_TYPE_ID + id,               \
+        .block_values = VALUES, .block_bytes = BYTES, .largest = LARGEST, .integer = true, MOTE_ROWS_OF(type),         \
+        .code_values = 2, .encode_group = type##_group,                                                                \
+    };
+TYPE(q3h, 1)
+TYPE(q43, 2)
 
-static void q3h_to_f32(const void *row, float *values, size_t n) {
-    mote_decode_blocks(row, values, n, VALUES, BYTES, decode_q3h);
-}
-static void q43_to_f32(const void *row, float *values, size_t n) {
-    mote_decode_blocks(row, values, n, VALUES, BYTES, decode_q43);
-}
-static void q3h_from_f32(const float *values, void *row, size_t n) {
-    mote_encode_blocks(values, NULL, row, n, VALUES, BYTES, plain_q3h);
-}
-static void q43_from_f32(const float *values, void *row, size_t n) {
-    mote_encode_blocks(values, NULL, row, n, VALUES, BYTES, plain_q43);
-}
-static void q3h_quantize(const float *values, const float *importance, void *row, size_t n) {
-    mote_encode_blocks(values, importance, row, n, VALUES, BYTES, best_q3h);
-}
-static void q43_quantize(const float *values, const float *importance, void *row, size_t n) {
-    mote_encode_blocks(values, importance, row, n, VALUES, BYTES, best_q43);
-}
-static void q3h_group(void *row, size_t at, const float *values, const float metric[3], float *dequantized) {
-    put_pair(&q3h, row, at, values, metric, dequantized);
-}
-static void q43_group(void *row, size_t at, const float *values, const float metric[3], float *dequantized) {
-    put_pair(&q43, row, at, values, metric, dequantized);
-}
-
-const mote_type_info mote_type_q3h = {
-    .name = "q3h",
-    .ggml_id = MOTE_FIRST_OWN_TYPE_ID + 1,
-    .file_type = MOTE_FIRST_OWN_TYPE_ID + 1,
-    .block_values = VALUES,
-    .block_bytes = BYTES,
-    .largest = LARGEST,
-    .integer = true,
-    .to_f32 = q3h_to_f32,
-    .from_f32 = q3h_from_f32,
-    .quantize = q3h_quantize,
-    .code_values = 2,
-    .encode_group = q3h_group,
-};
-const mote_type_info mote_type_q43 = {
-    .name = "q43",
-    .ggml_id = MOTE_FIRST_OWN_TYPE_ID + 2,
-    .file_type = MOTE_FIRST_OWN_TYPE_ID + 2,
-    .block_values = VALUES,
-    .block_bytes = BYTES,
-    .largest = LARGEST,
-    .integer = true,
-    .to_f32 = q43_to_f32,
-    .from_f32 = q43_from_f32,
-    .quantize = q43_quantize,
-    .code_values = 2,
-    .encode_group = q43_group,
-};
 const mote_pair_table *mote_pair_tables(mote_type type) {
     static const mote_pair_table tables[2] = {{q3h_even, q3h_odd}, {q43_even, q43_odd}};
     return &tables[type == MOTE_TYPE_Q43];

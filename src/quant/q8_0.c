@@ -11,9 +11,7 @@ static void decode(const uint8_t *block, float *values) {
 
 static void encode_plain(const float *values, const float *importance, uint8_t *block) {
     (void)importance;
-    float most = 0;
-    for (int i = 0; i < VALUES; i++) most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
-    const float d = most / 127, inverse = mote_inverse(d);
+    const float d = mote_largest(values, VALUES) / 127, inverse = mote_inverse(d);
     mote_store_half(block, d);
     for (int i = 0; i < VALUES; i++) block[2 + i] = (uint8_t)mote_nearest(roundf(values[i] * inverse), -127, 127);
 }
@@ -24,15 +22,7 @@ static void encode_best(const float *values, const float *importance, uint8_t *b
     for (int i = 0; i < VALUES; i++) block[2 + i] = (uint8_t)mote_nearest(values[i] * inverse, -127, 127);
 }
 
-static void to_f32(const void *row, float *values, size_t n) {
-    mote_decode_blocks(row, values, n, VALUES, BYTES, decode);
-}
-static void from_f32(const float *values, void *row, size_t n) {
-    mote_encode_blocks(values, NULL, row, n, VALUES, BYTES, encode_plain);
-}
-static void quantize(const float *values, const float *importance, void *row, size_t n) {
-    mote_encode_blocks(values, importance, row, n, VALUES, BYTES, encode_best);
-}
+MOTE_BLOCK_ROWS(q8_0, VALUES, BYTES, decode, encode_plain, encode_best)
 
 static void encode_group(void *row, size_t at, const float *values, const float metric[3], float *dequantized) {
     (void)metric;
@@ -45,6 +35,5 @@ static void encode_group(void *row, size_t at, const float *values, const float 
 
 const mote_type_info mote_type_q8_0 = {
     .name = "q8_0", .ggml_id = 8, .file_type = 7, .block_values = VALUES, .block_bytes = BYTES, .integer = true,
-    .n_half_scales = 1, .to_f32 = to_f32, .from_f32 = from_f32, .quantize = quantize, .code_values = 1,
-    .encode_group = encode_group,
+    .n_half_scales = 1, MOTE_ROWS_OF(q8_0), .code_values = 1, .encode_group = encode_group,
 };

@@ -7,14 +7,8 @@ enum { STEPS = 12 };
 
 static float weight_of(const float *importance, int i) { return importance ? importance[i] : 1; }
 
-static float largest(const float *values, int n) {
-    float most = 0;
-    for (int i = 0; i < n; i++) most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
-    return most;
-}
-
 float mote_search_scale(const float *values, const float *importance, int n, int low, int high) {
-    const float most = largest(values, n), end = (float)(-low > high ? -low : high);
+    const float most = mote_largest(values, (size_t)n), end = (float)(-low > high ? -low : high);
     /* From 0.55 (a few codes: outliers are cut) or 0.92 (many codes) of the range's end to a step beyond it. */
     const float first = end > 16 ? 0.92f * end : 0.55f * end, step = (end + 0.6f - first) / (STEPS - 1);
     const int signs = -low == high ? 1 : 2;
