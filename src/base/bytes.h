@@ -12,6 +12,7 @@ typedef struct {
     const char *bytes;
     size_t size;
 } mote_string;
+#define MOTE_STRING(literal) ((mote_string){literal, sizeof(literal) - 1})
 
 static inline bool mote_string_equal(mote_string a, mote_string b) {
     return a.size == b.size && (a.size == 0 || memcmp(a.bytes, b.bytes, a.size) == 0);

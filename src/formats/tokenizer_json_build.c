@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "formats/tokenizer_source.h"
+#include "text/staged.h"
 
 typedef mote_token_source source;
 
@@ -74,15 +75,9 @@ static int32_t find_control(const source *s, const char *const *names) {
     return -1;
 }
 
-static bool is_byte_piece(mote_string piece) {
-    static const char hex[] = "0123456789ABCDEF";
-    return piece.size == 6 && memcmp(piece.bytes, "<0x", 3) == 0 && piece.bytes[5] == '>' && piece.bytes[3] &&
-           piece.bytes[4] && strchr(hex, piece.bytes[3]) && strchr(hex, piece.bytes[4]);
-}
-
 static void mark_bytes(source *s) {
     for (size_t id = 0; id < s->n_tokens; id++)
-        if (s->types[id] == MOTE_TOKEN_NORMAL && is_byte_piece(s->tokens[id])) s->types[id] = MOTE_TOKEN_BYTE;
+        if (s->types[id] == MOTE_TOKEN_NORMAL && mote_byte_of_name(s->tokens[id]) >= 0) s->types[id] = MOTE_TOKEN_BYTE;
 }
 
 /* ---- models ------------------------------------------------------------------------------------------------------ */

@@ -5,7 +5,6 @@
 #include "formats/json_tree.h"
 #include "text/pipeline.h"
 
-enum { MOTE_MOST_STEPS = 64 };
 
 typedef struct {
     mote_step steps[MOTE_MOST_STEPS];

@@ -31,8 +31,6 @@ static bool ends(const mote_buffer *text, mote_string what) {
            memcmp(text->bytes + text->size - what.size, what.bytes, what.size) == 0;
 }
 
-#define STRING(string) ((mote_string){string, sizeof(string) - 1})
-
 /* English spacing as Hugging Face's WordPiece decoder has it. */
 static void clean_up(pair *p) {
     static const char *const pairs[][2] = {{" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
@@ -61,7 +59,7 @@ static void decode_step(pair *p, const mote_step *step, bool is_byte, bool *fuse
     switch (step->kind) {
     case MOTE_STEP_REPLACE_TEXT: replace(p, step->text, step->content); break;
     case MOTE_STEP_METASPACE_TEXT:
-        replace(p, step->text, STRING(" "));
+        replace(p, step->text, MOTE_STRING(" "));
         if (step->cleanup) clean_up(p);
         break;
     case MOTE_STEP_WORDPIECE_TEXT: wordpiece(p, step); break;
@@ -72,8 +70,8 @@ static void decode_step(pair *p, const mote_step *step, bool is_byte, bool *fuse
         }
         break;
     case MOTE_STEP_BYTE_FALLBACK_TEXT:
-        if (is_byte && mote_byte_of_name(p->text->bytes, p->text->size) >= 0) {
-            char byte = (char)mote_byte_of_name(p->text->bytes, p->text->size);
+        if (is_byte && mote_byte_of_name(mote_buffer_string(p->text)) >= 0) {
+            char byte = (char)mote_byte_of_name(mote_buffer_string(p->text));
             p->text->size = 0;
             mote_buffer_append(p->text, &byte, 1);
         }

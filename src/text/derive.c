@@ -3,8 +3,6 @@
 
 #include "text/staged.h"
 
-#define STRING(text) ((mote_string){text, sizeof(text) - 1})
-
 typedef struct {
     mote_step steps[MOTE_MOST_STEPS];
     size_t n;
@@ -23,18 +21,18 @@ static void replace(step_list *list, mote_step_kind kind, mote_string what, mote
 }
 
 static void decode_spaces(step_list *list, bool prefix) {
-    replace(list, MOTE_STEP_REPLACE_TEXT, STRING(MOTE_SPACE_MARK), STRING(" "));
+    replace(list, MOTE_STEP_REPLACE_TEXT, MOTE_STRING(MOTE_SPACE_MARK), MOTE_STRING(" "));
     add(list, MOTE_STEP_BYTE_FALLBACK_TEXT);
     add(list, MOTE_STEP_FUSE);
     if (!prefix) return;
     mote_step *strip = add(list, MOTE_STEP_STRIP_TEXT);
-    strip->text = STRING(" ");
+    strip->text = MOTE_STRING(" ");
     strip->start = 1;
 }
 
 static mote_status derive_bpe(const mote_tokenizer_parts *parts, const char *name, step_list *list,
                               mote_pipeline *pipeline, mote_error *error) {
-    mote_string wanted = parts->pre.size ? parts->pre : STRING("gpt-2");
+    mote_string wanted = parts->pre.size ? parts->pre : MOTE_STRING("gpt-2");
     const mote_pre_tokenizer *row = mote_pre_tokenizer_find(wanted);
     if (!row)
         return mote_fail(error, MOTE_BAD_FILE, "%s: the pre-tokenizer '%.*s' is not supported", name,
@@ -67,8 +65,8 @@ static void derive_wordpiece(step_list *list, mote_pipeline *pipeline) {
     bert->clean_text = bert->chinese = bert->strip_accents = bert->lowercase = true;
     add(list, MOTE_STEP_BERT_SPLIT);
     mote_step *text = add(list, MOTE_STEP_METASPACE_TEXT);
-    text->text = STRING(MOTE_SPACE_MARK);
-    pipeline->word_prefix = STRING(MOTE_SPACE_MARK);
+    text->text = MOTE_STRING(MOTE_SPACE_MARK);
+    pipeline->word_prefix = MOTE_STRING(MOTE_SPACE_MARK);
 }
 
 mote_status mote_pipeline_derive(const mote_tokenizer_parts *parts, const char *name, mote_arena *arena,
@@ -79,8 +77,8 @@ mote_status mote_pipeline_derive(const mote_tokenizer_parts *parts, const char *
         mote_status status = derive_bpe(parts, name, &list, pipeline, error);
         if (status) return status;
     } else if (mote_string_is(parts->model, "llama")) {
-        if (parts->add_space_prefix) add(&list, MOTE_STEP_PREPEND)->text = STRING(" ");
-        replace(&list, MOTE_STEP_REPLACE, STRING(" "), STRING(MOTE_SPACE_MARK));
+        if (parts->add_space_prefix) add(&list, MOTE_STEP_PREPEND)->text = MOTE_STRING(" ");
+        replace(&list, MOTE_STEP_REPLACE, MOTE_STRING(" "), MOTE_STRING(MOTE_SPACE_MARK));
         decode_spaces(&list, parts->add_space_prefix);
     } else if (mote_string_is(parts->model, "t5")) derive_unigram(parts, &list);
     else if (mote_string_is(parts->model, "bert")) derive_wordpiece(&list, pipeline);

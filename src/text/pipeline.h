@@ -6,6 +6,8 @@
 
 #include "text/tokenizer.h"
 
+enum { MOTE_MOST_STEPS = 64 };
+
 /* name in tokenizer.json, stage */
 #define MOTE_STEP_LIST(X)                                                                                              \
     /* normalizers: text -> text */                                                                                    \

@@ -224,17 +224,13 @@ static bool rank_scores(mote_tokenizer *t) {
     return list && s->order;
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* The byte that "<0x0A>" names; -1: it names none. */
-int mote_byte_of_name(const char *name, size_t n) {
-    if (n != 6 || memcmp(name, "<0x", 3) != 0 || name[5] != '>') return -1;
-    int high = hex_digit(name[3]), low = hex_digit(name[4]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
+/* Digits in upper case only: llama.cpp and Hugging Face's tokenizers print a byte so and look that name up, so a token
+ * "<0x0a>" is never found for a byte there; it is text like any other. */
+int mote_byte_of_name(mote_string name) {
+    static const char digits[] = "0123456789ABCDEF";
+    if (name.size != 6 || memcmp(name.bytes, "<0x", 3) != 0 || name.bytes[5] != '>') return -1;
+    const char *high = memchr(digits, name.bytes[3], 16), *low = memchr(digits, name.bytes[4], 16);
+    return high && low ? (int)(high - digits) * 16 + (int)(low - digits) : -1;
 }
 
 static mote_status find_bytes(mote_tokenizer *t, const char *name, mote_error *error) {
@@ -243,10 +239,10 @@ static mote_status find_bytes(mote_tokenizer *t, const char *name, mote_error *e
     for (size_t i = 0, n; i < t->n_tokens; i++) {
         const char *text = mote_string_set_get(&t->symbols, (uint32_t)i, &n);
         if (t->types[i] != MOTE_TOKEN_BYTE) continue;
-        int byte = mote_byte_of_name(text, n);
-        if (byte < 0 || s->byte_token[byte] != MOTE_NO_INDEX)
-            return mote_fail(error, MOTE_BAD_FILE, "%s: token %zu '%.*s' is no byte, or one that there is already",
-                             name, i, n < 40 ? (int)n : 40, text);
+        int byte = mote_byte_of_name((mote_string){text, n});
+        if (byte < 0)
+            return mote_fail(error, MOTE_BAD_FILE, "%s: token %zu '%.*s' is no byte; they are <0x00> to <0xFF>", name,
+                             i, n < 40 ? (int)n : 40, text);
         s->byte_token[byte] = (uint32_t)i;
     }
     return MOTE_OK;

@@ -9,7 +9,7 @@
 #include "text/tokenizer_core.h"
 
 #define MOTE_SPACE_MARK "\xE2\x96\x81" /* U+2581, a space in SentencePiece's tokens */
-enum { MOTE_SPACE_MARK_BYTES = 3, MOTE_MOST_STEPS = 64 };
+enum { MOTE_SPACE_MARK_BYTES = 3 };
 
 /* How a SPLIT (or a REPLACE with an expression) finds its matches: the famous expressions are written by hand. */
 typedef enum {
@@ -144,7 +144,7 @@ mote_status mote_charsmap_check(mote_string map, const char *name, mote_error *e
 /* False: out of memory, or more than `most` bytes. */
 bool mote_charsmap_apply(mote_string map, const char *text, size_t n, size_t most, mote_buffer *out);
 
-int mote_byte_of_name(const char *name, size_t n); /* the byte of "<0x0A>"; -1: it names none */
+int mote_byte_of_name(mote_string name); /* the byte of "<0x0A>"; -1: it names none */
 
 /* ---- decoding (decode.c): the texts of all tokens. */
 mote_status mote_staged_texts(mote_tokenizer *tokenizer, mote_error *error);

@@ -132,7 +132,7 @@ static int type_of(const reader *r, size_t i) {
     if (is_markup(parts->tokens[i])) return MOTE_TOKEN_CONTROL;
     if (type == MOTE_TOKEN_NORMAL && parts->tokens[i].size == 0) return MOTE_TOKEN_UNUSED;
     bool spells = r->literal && r->staged->pipeline.byte_fallback && type == MOTE_TOKEN_NORMAL;
-    if (spells && mote_byte_of_name(parts->tokens[i].bytes, parts->tokens[i].size) >= 0) return MOTE_TOKEN_BYTE;
+    if (spells && mote_byte_of_name(parts->tokens[i]) >= 0) return MOTE_TOKEN_BYTE;
     return type;
 }
 
