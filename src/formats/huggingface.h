@@ -59,6 +59,12 @@ typedef enum {
     MOTE_CHANGE_ONE        /* there without the 1 that the norm adds */
 } mote_huggingface_change;
 
+/* Where MOTE_CHANGE_PAIRS has a row there: pair i of a head is rows i and i + head_dim / 2, here 2 i and 2 i + 1. */
+static inline size_t mote_row_in_halves(size_t row, size_t head_dim) {
+    size_t within = row % head_dim;
+    return row - within + within % 2 * (head_dim / 2) + within / 2;
+}
+
 /* The name of a program's tensor there, with what is to be done to it; false: it has none. */
 bool mote_huggingface_name(const mote_program *program, const mote_config *config, int id, char name[MOTE_NAME_BYTES],
                            mote_huggingface_change *change);

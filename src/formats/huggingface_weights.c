@@ -13,15 +13,7 @@ static const mote_safetensors_dtype dtypes[] = {
     [MOTE_TYPE_BF16] = MOTE_SAFETENSORS_BF16};
 enum { N_TYPES = sizeof dtypes / sizeof dtypes[0], ALIGNMENT = 64 };
 
-static bool is_vector(const mote_tensor *tensor) { return tensor->rows == 1 && !tensor->matrix; }
-
 static size_t value_bytes(mote_type type) { return type == MOTE_TYPE_F32 ? 4 : 2; }
-
-/* Row of the file's half-and-half order that is row `row` of adjacent pairs. */
-static size_t row_in_halves(size_t row, size_t head_dim) {
-    size_t within = row % head_dim;
-    return row - within + within % 2 * (head_dim / 2) + within / 2;
-}
 
 /* ---- reading */
 
@@ -76,7 +68,7 @@ static mote_status find_weight(binder *b, int id) {
         return mote_fail(b->error, MOTE_FAILED, "tensor '%s' has no name in safetensors", wanted->name);
     const mote_safetensor *found = c->tensor = find(b, name);
     if (!found) return mote_fail(b->error, MOTE_BAD_FILE, "%s: tensor '%s' is missing", b->folder, name);
-    bool vector = is_vector(wanted), turned = c->change == MOTE_CHANGE_TRANSPOSE;
+    bool vector = mote_weight_is_vector(wanted), turned = c->change == MOTE_CHANGE_TRANSPOSE;
     int rows = vector ? 0 : turned ? wanted->cols : wanted->rows, cols = turned ? wanted->rows : wanted->cols;
     bool fits = vector ? found->n_dims == 1 && found->dims[0] == (uint64_t)cols
                        : found->n_dims == 2 && found->dims[0] == (uint64_t)rows && found->dims[1] == (uint64_t)cols;
@@ -111,13 +103,13 @@ static void copy_weight(binder *b, int id, uint8_t *to) {
     const struct change *c = &b->changes[id];
     const uint8_t *from = c->tensor->data;
     size_t rows = (size_t)t->rows, cols = (size_t)t->cols, bytes = value_bytes(t->type);
-    if (is_vector(t)) rows = cols, cols = 1; /* a row for each value */
+    if (mote_weight_is_vector(t)) rows = cols, cols = 1; /* a row for each value */
     if (c->change == MOTE_CHANGE_TRANSPOSE) {
         copy_transposed(from, to, rows, cols, bytes);
     } else if (c->change == MOTE_CHANGE_PAIRS) {
+        size_t n = (size_t)b->model->config.head_dim;
         for (size_t r = 0; r < rows; r++)
-            memcpy(to + r * cols * bytes, from + row_in_halves(r, (size_t)b->model->config.head_dim) * cols * bytes,
-                   cols * bytes);
+            memcpy(to + r * cols * bytes, from + mote_row_in_halves(r, n) * cols * bytes, cols * bytes);
     } else if (c->change == MOTE_CHANGE_ONE) {
         int type = 0;
         while (dtypes[type] != c->tensor->dtype) type++;
@@ -253,7 +245,7 @@ static const float *file_row(const source *s, int id, mote_huggingface_change ch
         return out;
     }
     if (change == MOTE_CHANGE_PAIRS) {
-        size_t n = (size_t)s->model->config.head_dim, within = r % n; /* the inverse of row_in_halves */
+        size_t n = (size_t)s->model->config.head_dim, within = r % n; /* the inverse of mote_row_in_halves */
         r = r - within + within % (n / 2) * 2 + within / (n / 2);
     }
     info->to_f32(data + r * mote_row_bytes(t->type, cols), out, cols);
@@ -267,7 +259,7 @@ static mote_status put_vector(source *s, const mote_safetensors_item *item, mote
     float *ordered = s->values + n;
     mote_type_get(t->type)->to_f32(s->model->weight[item->id], s->values, n);
     if (change == MOTE_CHANGE_PAIRS)
-        for (size_t i = 0; i < n; i++) ordered[row_in_halves(i, (size_t)s->model->config.head_dim)] = s->values[i];
+        for (size_t i = 0; i < n; i++) ordered[mote_row_in_halves(i, (size_t)s->model->config.head_dim)] = s->values[i];
     else
         for (size_t i = 0; i < n; i++) ordered[i] = s->values[i] - (change == MOTE_CHANGE_ONE ? 1 : 0);
     return put_values(s, item, ordered, n, w, error);
@@ -288,7 +280,7 @@ static mote_status put_item(void *context, const mote_safetensors_item *item, mo
         mote_writer_write(w, s->model->weight[item->id], rows * mote_row_bytes(t->type, cols));
         return MOTE_OK;
     }
-    if (is_vector(t)) return put_vector(s, item, change, w, error);
+    if (mote_weight_is_vector(t)) return put_vector(s, item, change, w, error);
     float *row = s->values;
     if (change == MOTE_CHANGE_TRANSPOSE) {
         for (size_t r = 0; r < rows; r++)
@@ -322,14 +314,14 @@ static mote_status list_items(source *s, mote_safetensors_item *items, char (*na
         if (t->role != MOTE_ROLE_WEIGHT) continue;
         if (!s->model->weight[id])
             return mote_fail(error, MOTE_USAGE, "tensor '%s' has no weights to save", t->name);
-        if (!mote_huggingface_name(program, &s->model->config, id, names[*n], &change) ||
-            !room_for(t, change, &values, &widest))
+        if (!mote_huggingface_name(program, &s->model->config, id, names[*n], &change))
             return mote_fail(error, MOTE_USAGE, "tensor '%s' has no name in safetensors", t->name);
-        bool turned = change == MOTE_CHANGE_TRANSPOSE;
-        mote_safetensors_item item = {.name = names[*n], .dtype = dtypes[s->type], .n_dims = is_vector(t) ? 1 : 2,
+        if (!room_for(t, change, &values, &widest)) return mote_fail_memory(error, t->name, SIZE_MAX);
+        bool turned = change == MOTE_CHANGE_TRANSPOSE, vector = mote_weight_is_vector(t);
+        mote_safetensors_item item = {.name = names[*n], .dtype = dtypes[s->type], .n_dims = vector ? 1 : 2,
                                       .dims = {(uint64_t)(turned ? t->cols : t->rows),
                                                (uint64_t)(turned ? t->rows : t->cols)}, .id = id};
-        if (is_vector(t)) item.dims[0] = (uint64_t)t->cols;
+        if (vector) item.dims[0] = (uint64_t)t->cols;
         items[(*n)++] = item;
         int zeros = mote_huggingface_zero_bias(s->shape, program, id, names[*n]);
         if (!zeros) continue;
@@ -337,7 +329,9 @@ static mote_status list_items(source *s, mote_safetensors_item *items, char (*na
         item.dims[0] = (uint64_t)zeros;
         items[(*n)++] = item;
     }
-    if (mote_multiply(values, sizeof *s->values, &bytes)) s->values = mote_allocate(bytes);
+    if (!mote_multiply(values, sizeof *s->values, &bytes))
+        return mote_fail_memory(error, "a matrix of weights", SIZE_MAX);
+    s->values = mote_allocate(bytes);
     s->row = mote_allocate(widest * sizeof *s->values);
     return s->values && s->row ? MOTE_OK : mote_fail_memory(error, "a matrix of weights", bytes);
 }

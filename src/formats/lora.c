@@ -7,6 +7,7 @@
 
 #include "formats/formats.h"
 #include "formats/gguf.h"
+#include "formats/huggingface.h"
 
 /* ---- merging */
 
@@ -70,13 +71,6 @@ static mote_status make_own(mote_model *model, mote_tensor_id id, mote_error *er
     return MOTE_OK;
 }
 
-/* Where a row of W stands in B: pair i of a head is rows i and i + head_dim / 2 there, 2i and 2i + 1 here. */
-static size_t row_there(const mote_lora_pair *p, size_t row) {
-    if (!p->halves) return row;
-    size_t size = (size_t)p->head_dim, in = row % size;
-    return row - in + in / 2 + in % 2 * (size / 2);
-}
-
 mote_status mote_lora_add(mote_model *model, mote_tensor_id id, const mote_lora_pair *p, const char *path,
                           mote_error *error) {
     const mote_tensor *t = &model->program->tensors[id];
@@ -94,7 +88,7 @@ mote_status mote_lora_add(mote_model *model, mote_tensor_id id, const mote_lora_
     if (status == MOTE_OK && !(sum = mote_allocate(cols * sizeof *sum)))
         status = mote_fail_memory(error, "a row of weights", cols * sizeof *sum);
     for (size_t r = 0; r < (size_t)t->rows && status == MOTE_OK; r++) {
-        const float *factor = up + row_there(p, r) * rank;
+        const float *factor = up + (p->halves ? mote_row_in_halves(r, (size_t)p->head_dim) : r) * rank;
         float *row = (float *)model->merged[id] + r * cols;
         memset(sum, 0, cols * sizeof *sum);
         for (size_t k = 0; k < rank; k++)
