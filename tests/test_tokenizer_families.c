@@ -779,6 +779,8 @@ static void bad_pipelines(void) {
     REFUSED(step(MOTE_STEP_SPLIT)->behavior = 9, "behavior 9");
     REFUSED(step(MOTE_STEP_METASPACE), "replaces nothing");
     REFUSED(step(MOTE_STEP_METASPACE)->text = STRING("_"); made_steps[0].prepend = 5, "is not known");
+    REFUSED(for (int i = 0; i < 3; i++) step(MOTE_STEP_METASPACE)->text = STRING("  "), "3 times");
+    REFUSED(step(MOTE_STEP_METASPACE)->text = STRING("     "), "more than one character");
     REFUSED(step(MOTE_STEP_REPLACE_TEXT)->regex = true, "replaces");
     REFUSED(step(MOTE_STEP_STRIP_TEXT), "not one byte");
     REFUSED(step(MOTE_STEP_STRIP_TEXT)->text = STRING("\u00E9"), "not one byte");
@@ -795,7 +797,7 @@ static void bad_pipelines(void) {
     memset(long_mark, '#', sizeof long_mark);
     REFUSED(step(MOTE_STEP_FUSE); made_pipeline.continuing_prefix = ((mote_string){long_mark, sizeof long_mark}),
             "more than");
-    REFUSED(step(MOTE_STEP_METASPACE)->text = ((mote_string){long_mark, 65}), "more than");
+    REFUSED(step(MOTE_STEP_METASPACE_TEXT)->text = ((mote_string){long_mark, 65}), "more than 64");
     use_fakes(true);
     REFUSED(step(MOTE_STEP_SPLIT)->regex = true; made_steps[0].text = STRING("(bad"), "only sets");
     use_fakes(false);

@@ -59,6 +59,8 @@ static mote_status check_step(const mote_staged *s, size_t i, const char *name, 
     case MOTE_STEP_METASPACE:
     case MOTE_STEP_METASPACE_TEXT:
     case MOTE_STEP_REPLACE_TEXT:
+        if (step->kind == MOTE_STEP_METASPACE && step->text.size > 4)
+            return mote_fail(error, MOTE_BAD_FILE, "%s: the mark of Metaspace is more than one character", name);
         if (step->text.size > MOST_MARK || step->content.size > MOST_MARK)
             return mote_fail(error, MOTE_BAD_FILE, "%s: the step %s of a tokenizer has more than %d bytes", name, what,
                              MOST_MARK);
@@ -89,13 +91,20 @@ static mote_status check_pipeline(mote_staged *s, const char *name, mote_error *
         p->word_prefix.size > MOTE_TOKEN_BYTES)
         return mote_fail(error, MOTE_BAD_FILE, "%s: the mark of a tokenizer's word parts has more than %d bytes", name,
                          MOTE_TOKEN_BYTES);
+    size_t n_metaspaces = 0;
     for (size_t i = 0; i < p->n_steps; i++) {
         if ((unsigned)p->steps[i].kind >= MOTE_N_STEPS || mote_step_stage(p->steps[i].kind) < stage)
             return mote_fail(error, MOTE_BAD_FILE, "%s: step %zu of the tokenizer is out of order", name, i);
         stage = mote_step_stage(p->steps[i].kind);
         if (stage == MOTE_STAGE_NORMALIZER) s->n_normalizers++;
         else if (stage == MOTE_STAGE_PRETOKENIZER) s->n_pretokenizers++;
+        n_metaspaces += p->steps[i].kind == MOTE_STEP_METASPACE;
     }
+    /* One makes at most 8 bytes of one: a mark of 4 for it and one before it. Each further one may do that
+     * again with what splits have parted in between. */
+    if (n_metaspaces > 2)
+        return mote_fail(error, MOTE_BAD_FILE, "%s: the pre-tokenizer Metaspace stands there %zu times", name,
+                         n_metaspaces);
     for (size_t i = 0; i < p->n_steps; i++) {
         mote_status status = check_step(s, i, name, error);
         if (status) return status;
