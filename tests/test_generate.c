@@ -6,7 +6,6 @@
 
 #include "base/random.h"
 #include "text/learner.h"
-#include "text/utf8.h"
 
 typedef struct {
     char text[4096];

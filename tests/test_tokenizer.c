@@ -5,7 +5,7 @@
 #include "base/threads.h"
 #include "formats/gguf.h"
 #include "text/tokenizer_core.h"
-#include "text/utf8.h"
+#include "text/char_kinds.h"
 
 #include "failing_memory.h"
 #include "test.h"

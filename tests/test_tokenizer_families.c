@@ -7,7 +7,7 @@
 #include "base/threads.h"
 #include "formats/gguf.h"
 #include "text/staged.h"
-#include "text/utf8.h"
+#include "text/char_kinds.h"
 
 #include "failing_memory.h"
 #include "test.h"

@@ -36,7 +36,7 @@ def main():
     out.write("/* Letters, numbers and white space of Unicode %s, sorted.\n" % unicodedata.unidata_version)
     out.write(" * Written by tools/make_unicode_tables.py. */\n")
     out.write("#ifndef MOTE_TEXT_UNICODE_RANGES_H\n#define MOTE_TEXT_UNICODE_RANGES_H\n\n")
-    out.write('#include "text/utf8.h"\n\n')
+    out.write('#include "text/char_kinds.h"\n\n')
     out.write("enum { N_UNICODE_RANGES = %d };\n" % len(rows))
     out.write("static const struct {\n    uint32_t first, last;\n    uint8_t kind; /* mote_char_kind */\n")
     out.write("} unicode_ranges[N_UNICODE_RANGES] = {\n")

@@ -53,21 +53,6 @@ void mote_buffer_print(mote_buffer *buffer, const char *format, ...) {
     va_end(arguments);
 }
 
-int mote_utf8_length(const char *bytes, size_t n) {
-    const uint8_t *p = (const uint8_t *)bytes;
-    if (n == 0) return 0;
-    if (p[0] < 0x80) return 1;
-    if (p[0] < 0xc2 || p[0] > 0xf4) return 0;
-    int length = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    if (n < (size_t)length) return 0;
-    for (int i = 1; i < length; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
-    /* Too long a form, surrogates, above U+10FFFF. */
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f)) return 0;
-    if ((p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f)) return 0;
-    return length;
-}
-
 static void append_escape(mote_buffer *buffer, unsigned char c) {
     static const char letters[] = "\b\f\n\r\t\"\\", names[] = "bfnrt\"\\";
     const char *found = c ? strchr(letters, c) : NULL;

@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "base/status.h"
+#include "base/utf8.h"
 
 typedef struct {
     char *bytes; /* NUL-terminated when not NULL */
@@ -21,8 +22,6 @@ void mote_buffer_print(mote_buffer *buffer, const char *format, ...) __attribute
 void mote_buffer_json_string(mote_buffer *buffer, const char *bytes, size_t n);
 /* A JSON number with the digits a double (9 significant: enough for float) needs; null when not finite. */
 void mote_buffer_json_number(mote_buffer *buffer, double value);
-/* Bytes of the well-formed UTF-8 character at the start of n bytes: 1 to 4; 0 where there is none. */
-int mote_utf8_length(const char *bytes, size_t n);
 void mote_buffer_deinit(mote_buffer *buffer);
 /* Hands the string over in *text, or reports that memory ran out. */
 mote_status mote_buffer_finish(mote_buffer *buffer, char **text, mote_error *error);

@@ -74,11 +74,7 @@ static const char *read_code_point(mote_json *reader) {
         code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
     }
     char bytes[4];
-    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    static const uint8_t marks[] = {0, 0x00, 0xc0, 0xe0, 0xf0};
-    for (size_t i = n; i-- > 1; code >>= 6) bytes[i] = (char)(0x80 | (code & 0x3f));
-    bytes[0] = (char)(marks[n] | code);
-    mote_buffer_append(&reader->string, bytes, n);
+    mote_buffer_append(&reader->string, bytes, (size_t)mote_utf8_encode((uint32_t)code, bytes));
     return NULL;
 }
 

@@ -29,17 +29,16 @@ mote_generate_options mote_generate_options_default(void) {
 
 /* ---- text */
 
-/* Bytes at the end that are the unfinished beginning of a UTF-8 character (RFC 3629, table 3-7 of Unicode); 0 to 3. */
+/* Bytes at the end that are the unfinished beginning of a UTF-8 character, 0 to 3: what one of two ends completes. What
+ * may follow E0 and F0 begins above 80, what may follow ED and F4 ends below BF. */
 static size_t unfinished_character(const char *text, size_t n) {
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        const uint8_t *p = (const uint8_t *)text + (n - back);
-        if ((p[0] & 0xc0) == 0x80) continue;
-        size_t length = p[0] < 0xc2 || p[0] > 0xf4 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-        if (length <= back) return 0;
-        uint8_t low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
-        uint8_t high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-        return back > 1 && (p[1] < low || p[1] > high) ? 0 : back;
-    }
+    for (size_t back = 1; back <= 3 && back <= n; back++)
+        for (int end = 0x80; end <= 0xBF; end += 0x3F) {
+            char whole[4];
+            memset(whole, end, sizeof whole);
+            memcpy(whole, text + (n - back), back);
+            if ((size_t)mote_utf8_length(whole, sizeof whole) > back) return back;
+        }
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* Bytes as printable characters, both ways. */
 #include "text/byte_form.h"
 
-#include "text/utf8.h"
 
 static bool is_printable(int byte) {
     return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;

@@ -3,7 +3,7 @@
 
 #include "text/hooks.h"
 #include "text/staged.h"
-#include "text/utf8.h"
+#include "text/char_kinds.h"
 
 size_t mote_character(const char *text, size_t n, size_t at, uint32_t *point) {
     *point = (unsigned char)text[at];

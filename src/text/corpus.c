@@ -7,7 +7,6 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#include "text/utf8.h"
 
 enum { FOLDER_DEPTH = 32, LOOK_FOR_NUL = 4096, SPLIT_WHOLE = 20 };
 

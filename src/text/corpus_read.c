@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "text/corpus.h"
-#include "text/utf8.h"
 
 void mote_cursor_init(mote_cursor *cursor, const mote_corpus *corpus) { *cursor = (mote_cursor){.corpus = corpus}; }
 

@@ -6,7 +6,6 @@
 #include "base/hash.h"
 #include "text/hooks.h"
 #include "text/staged.h"
-#include "text/utf8.h"
 
 bool mote_tokens_reserve(mote_token_list *list, size_t n) {
     size_t needed;

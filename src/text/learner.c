@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-#include "text/utf8.h"
 
 enum { N_POINTS = 0x110000, MOST_TOKENS = 1 << 24 };
 

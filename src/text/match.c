@@ -4,7 +4,7 @@
 
 #include "text/hooks.h"
 #include "text/staged.h"
-#include "text/utf8.h"
+#include "text/char_kinds.h"
 
 /* An expression sees this much of a long run, more only where a match reaches the end of it: else one that looks ahead
  * over all digits takes quadratic time for a text of digits. */

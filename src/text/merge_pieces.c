@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "text/staged.h"
-#include "text/utf8.h"
 
 static uint64_t rank_of(mote_candidate c) { return (uint64_t)c.order << 32 | c.at; }
 

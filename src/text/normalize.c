@@ -4,7 +4,6 @@
 
 #include "text/hooks.h"
 #include "text/staged.h"
-#include "text/utf8.h"
 
 static bool put(void *to, const char *text, size_t n) {
     mote_buffer *out = to;

@@ -2,7 +2,7 @@
  *   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
  * Bytes that are not UTF-8 count as one character each that is neither letter, number nor space. */
 #include "text/tokenizer_core.h"
-#include "text/utf8.h"
+#include "text/char_kinds.h"
 
 /* Kind and bytes of the character at `at` < size. */
 static mote_char_kind kind_at(const char *text, size_t size, size_t at, size_t *length) {

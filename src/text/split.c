@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "text/staged.h"
-#include "text/utf8.h"
+#include "text/char_kinds.h"
 
 typedef struct {
     mote_encoder *encoder;

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "text/hooks.h"
-#include "text/utf8.h"
 
 enum { MOST_MARK = 64 }; /* what is put into every token or piece is no longer */
 

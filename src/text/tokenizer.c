@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "text/staged.h"
-#include "text/utf8.h"
 
 mote_status mote_tokenizer_create(mote_tokenizer_kind kind, mote_tokenizer **tokenizer, mote_error *error) {
     *tokenizer = mote_allocate_zero(1, sizeof **tokenizer);

@@ -1,6 +1,5 @@
 /* Tokenizers without pieces: a token for each byte, or for each character of the training text. */
 #include "text/tokenizer_core.h"
-#include "text/utf8.h"
 
 void mote_byte_encode(const mote_tokenizer *tokenizer, const char *text, size_t n, mote_token_list *list) {
     int32_t *out = list->tokens + list->n;

@@ -3,7 +3,6 @@
 
 #include "text/byte_form.h"
 #include "text/staged.h"
-#include "text/utf8.h"
 
 /* For messages: at most 40 bytes of a string of the file. */
 static int shown(mote_string string) { return string.size < 40 ? (int)string.size : 40; }

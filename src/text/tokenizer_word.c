@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "text/learner.h"
-#include "text/utf8.h"
 
 void mote_word_encode_piece(const mote_tokenizer *tokenizer, const char *piece, size_t n, mote_token_list *list) {
     uint32_t symbol = mote_string_set_find(&tokenizer->symbols, piece, n);

@@ -3,7 +3,7 @@
 #ifndef MOTE_TEXT_UNICODE_RANGES_H
 #define MOTE_TEXT_UNICODE_RANGES_H
 
-#include "text/utf8.h"
+#include "text/char_kinds.h"
 
 enum { N_UNICODE_RANGES = 792 };
 static const struct {
