@@ -4,11 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "training.h"
 
 #include "formats/gguf.h"
 #include "kernels/kernels.h"
-#include "train/trainer.h"
 
 static char folder[] = "/tmp/mote_train_XXXXXX";
 static mote_tokenizer *tokenizer;
@@ -23,17 +22,6 @@ static const char *in_folder(const char *name) {
     return p;
 }
 
-static void write_text(const char *path, unsigned seed) {
-    static const char *const words[] = {"the ", "mote ",  "in ",      "a ",  "beam ",
-                                        "of ",  "light ", "drifts. ", "it ", "was\n"};
-    FILE *f = fopen(path, "w");
-    for (int i = 0; f && i < 1500; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        fputs(words[(seed >> 16) % 10], f);
-    }
-    if (f) fclose(f);
-}
-
 static bool prepare(void) {
     mote_error error = {0};
     mote_corpus_options o = mote_corpus_options_default();
@@ -42,8 +30,8 @@ static bool prepare(void) {
     if (!mkdtemp(folder)) return false;
     path = in_folder("text.txt");
     other = in_folder("other.txt");
-    write_text(path, 1);
-    write_text(other, 1);
+    write_text(path, 1, 1500);
+    write_text(other, 1, 1500);
     FILE *f = fopen(other, "r+"); /* as long as the first, with one letter changed */
     int letter = f ? fgetc(f) : EOF;
     if (f) rewind(f), fputc(letter == 't' ? 'm' : 't', f), fclose(f);
@@ -77,34 +65,6 @@ static mote_train_options brief(mote_optimizer optimizer) {
     o.seed = 3;
     if (optimizer == MOTE_OPTIMIZER_SGD) o.lr = 0.05;
     return o;
-}
-
-typedef struct {
-    mote_model *model;
-    mote_trainer *trainer;
-} run;
-
-static bool run_create(run *r, const mote_config *config, const mote_dataset *data, const mote_train_options *options) {
-    mote_error error = {0};
-    memset(r, 0, sizeof *r);
-    bool ok = mote_model_create(config, NULL, 7, &r->model, &error) == MOTE_OK &&
-              mote_trainer_create(r->model, data, options, &r->trainer, &error) == MOTE_OK;
-    CHECK(ok, "%s", error.message);
-    return ok;
-}
-
-static void run_destroy(run *r) {
-    mote_trainer_destroy(r->trainer);
-    mote_model_close(r->model);
-}
-
-static double run_steps(run *r, int steps) {
-    mote_step_report report = {0};
-    for (int i = 0; i < steps; i++) {
-        mote_error error = {0};
-        CHECK(mote_trainer_step(r->trainer, &report, &error) == MOTE_OK, "%s", error.message);
-    }
-    return report.loss;
 }
 
 /* Weights, panels, state and averages of two trainers are the same bits. */
@@ -142,11 +102,11 @@ static void threads_do_not_change_bits(void) {
             o.dropout = 0.1;
             o.average = 0.99;
             run one;
-            if (!run_create(&one, &c, dataset, &o)) return;
+            if (!run_create(&one, &c, NULL, dataset, &o)) return;
             run_steps(&one, 4);
             for (o.threads = 2; o.threads <= 4; o.threads++) {
                 run many;
-                if (!run_create(&many, &c, dataset, &o)) return;
+                if (!run_create(&many, &c, NULL, dataset, &o)) return;
                 run_steps(&many, 4);
                 CHECK(same_bits(&one, &many), "family %d optimizer %d threads %d: off by %g", family, optimizer,
                       o.threads, largest_difference(&one, &many));
@@ -164,17 +124,17 @@ static void resume_is_exact(void) {
         o.dropout = 0.1;
         o.average = 0.99;
         run straight;
-        if (!run_create(&straight, &c, dataset, &o)) return;
+        if (!run_create(&straight, &c, NULL, dataset, &o)) return;
         run_steps(&straight, 20);
         for (o.threads = 1; o.threads <= 3; o.threads++) {
             mote_error error = {0};
             run first, second;
             const char *path = in_folder("run.checkpoint");
-            if (!run_create(&first, &c, dataset, &o)) return;
+            if (!run_create(&first, &c, NULL, dataset, &o)) return;
             run_steps(&first, 10);
             CHECK(mote_trainer_save(first.trainer, path, &error) == MOTE_OK, "%s", error.message);
             run_destroy(&first);
-            if (!run_create(&second, &c, dataset, &o)) return;
+            if (!run_create(&second, &c, NULL, dataset, &o)) return;
             run_steps(&second, 3); /* resuming replaces whatever there was */
             CHECK(mote_trainer_resume(second.trainer, path, &error) == MOTE_OK, "%s", error.message);
             CHECK(mote_trainer_steps_done(second.trainer) == 10, "steps");
@@ -195,10 +155,10 @@ static void accumulation_is_one_large_batch(void) {
         mote_train_options o = brief(MOTE_OPTIMIZER_MUON);
         run whole, parts;
         c.tied = tied;
-        if (!run_create(&whole, &c, dataset, &o)) return;
+        if (!run_create(&whole, &c, NULL, dataset, &o)) return;
         o.batch = 1;
         o.accumulate = 4;
-        if (!run_create(&parts, &c, dataset, &o)) return;
+        if (!run_create(&parts, &c, NULL, dataset, &o)) return;
         run_steps(&whole, 1);
         run_steps(&parts, 1);
         double difference = largest_difference(&whole, &parts);
@@ -219,7 +179,7 @@ static void one_batch_is_learned_by_heart(void) {
         o.lr = 5e-3;
         o.weight_decay = 0;
         run r;
-        if (!run_create(&r, &c, dataset, &o)) return;
+        if (!run_create(&r, &c, NULL, dataset, &o)) return;
         double first = run_steps(&r, 1), last = first;
         for (int step = 1; step < 300 && last > 0.04; step++) {
             r.trainer->order.epoch = r.trainer->order.index = 0;
@@ -238,7 +198,7 @@ static void divergence_leaves_the_weights(void) {
         o.warmup = 0;
         o.weight_decay = 0;
         run r;
-        if (!run_create(&r, &c, dataset, &o)) return;
+        if (!run_create(&r, &c, NULL, dataset, &o)) return;
         mote_status status = MOTE_OK;
         mote_error error = {0};
         mote_real *before = NULL;
@@ -282,14 +242,14 @@ static void refused(mote_config c, mote_train_options o, const mote_dataset *dat
                     const char *word) {
     run r;
     mote_error error = {0};
-    if (!run_create(&r, &c, data, &o)) return;
+    if (!run_create(&r, &c, NULL, data, &o)) return;
     run_steps(&r, 1);
     mote_status status = mote_trainer_resume(r.trainer, path, &error);
     CHECK(status == want, "%s: status %d: %s", word, (int)status, error.message);
     CHECK(want == MOTE_OK || strstr(error.message, word), "%s is not in: %s", word, error.message);
     if (want != MOTE_OK) { /* and nothing of it was taken over */
         run twin;
-        if (run_create(&twin, &c, data, &o)) {
+        if (run_create(&twin, &c, NULL, data, &o)) {
             run_steps(&twin, 1);
             CHECK(same_bits(&r, &twin), "%s: a refused checkpoint changed the trainer", word);
             run_destroy(&twin);
@@ -304,7 +264,7 @@ static void differences_are_named(void) {
     const char *path = in_folder("named.checkpoint");
     mote_error error = {0};
     run r;
-    if (!run_create(&r, &c, dataset, &o)) return;
+    if (!run_create(&r, &c, NULL, dataset, &o)) return;
     run_steps(&r, 5);
     CHECK(mote_trainer_save(r.trainer, path, &error) == MOTE_OK, "%s", error.message);
     run_destroy(&r);
@@ -348,7 +308,7 @@ static void steps_may_grow_before_they_matter(void) {
     o.decay_part = 0.5; /* of 20: from step 10 on */
     for (int steps = 10; steps <= 11; steps++) {
         run r;
-        if (!run_create(&r, &c, dataset, &o)) return;
+        if (!run_create(&r, &c, NULL, dataset, &o)) return;
         run_steps(&r, steps);
         CHECK(mote_trainer_save(r.trainer, path, NULL) == MOTE_OK, "save");
         run_destroy(&r);
@@ -379,7 +339,7 @@ static void checkpoints_of_before_resume(void) {
     mote_error error = {0};
     run r, twin;
     const char *path = in_folder("today.checkpoint"), *before = in_folder("before.checkpoint");
-    if (!run_create(&r, &c, dataset, &o) || !run_create(&twin, &c, dataset, &o)) return;
+    if (!run_create(&r, &c, NULL, dataset, &o) || !run_create(&twin, &c, NULL, dataset, &o)) return;
     run_steps(&r, 3);
     CHECK(mote_trainer_save(r.trainer, path, &error) == MOTE_OK, "%s", error.message);
     mote_gguf file = {0};
@@ -429,7 +389,7 @@ static void damaged_checkpoints_are_bad_files(void) {
     const char *path = in_folder("good.checkpoint"), *bad = in_folder("bad.checkpoint");
     struct stat info;
     run r, twin;
-    if (!run_create(&r, &c, dataset, &o) || !run_create(&twin, &c, dataset, &o)) return;
+    if (!run_create(&r, &c, NULL, dataset, &o) || !run_create(&twin, &c, NULL, dataset, &o)) return;
     run_steps(&r, 2);
     run_steps(&twin, 2);
     CHECK(mote_trainer_save(r.trainer, path, NULL) == MOTE_OK && stat(path, &info) == 0, "save");
@@ -479,7 +439,7 @@ static void random_tokens_train(void) {
     mote_train_options o = brief(MOTE_OPTIMIZER_MUON);
     mote_evaluation evaluation;
     run r;
-    if (!run_create(&r, &c, NULL, &o)) return;
+    if (!run_create(&r, &c, NULL, NULL, &o)) return;
     double loss = run_steps(&r, 2), uniform = log(c.vocab);
     CHECK(fabs(loss - uniform) < 0.5, "loss %g, ln(vocab) %g", loss, uniform);
     CHECK(mote_trainer_evaluate(r.trainer, 0, &evaluation, NULL) == MOTE_USAGE, "no validation text");
@@ -496,7 +456,7 @@ static void averages_are_evaluated_and_saved(void) {
     run r, twin;
     mote_model *saved = NULL;
     const char *path = in_folder("model.gguf");
-    if (!run_create(&r, &c, dataset, &o) || !run_create(&twin, &c, dataset, &o)) return;
+    if (!run_create(&r, &c, NULL, dataset, &o) || !run_create(&twin, &c, NULL, dataset, &o)) return;
     run_steps(&r, 10);
     run_steps(&twin, 12);
     CHECK(mote_trainer_evaluate(r.trainer, 0, &in_training, &error) == MOTE_OK, "%s", error.message);
@@ -524,7 +484,7 @@ static void models_of_files_are_trained(void) {
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         const mote_type type = types[t];
         run r, again = {0};
-        if (!run_create(&r, &c, dataset, &o)) return;
+        if (!run_create(&r, &c, NULL, dataset, &o)) return;
         run_steps(&r, 20);
         CHECK(mote_trainer_save_model(r.trainer, path, type, &error) == MOTE_OK, "%s", error.message);
         CHECK(mote_model_open(path, &again.model, &error) == MOTE_OK, "%s", error.message);

@@ -2,10 +2,9 @@
  * after a resume, and quantization-aware training that evaluates exactly the model it saves. */
 #include <unistd.h>
 
-#include "test.h"
+#include "training.h"
 
 #include "kernels/bytes.h"
-#include "train/trainer.h"
 
 static char folder[] = "/tmp/mote_integers_XXXXXX";
 static mote_tokenizer *tokenizer;
@@ -14,20 +13,12 @@ static mote_dataset *dataset;
 static char text_path[160], model_path[160], checkpoint_path[160];
 
 static bool prepare(void) {
-    static const char *const words[] = {"the ", "mote ",  "in ",      "a ",  "beam ",
-                                        "of ",  "light ", "drifts. ", "it ", "was\n"};
     mote_error error = {0};
     if (!mkdtemp(folder)) return false;
     snprintf(text_path, sizeof text_path, "%s/text.txt", folder);
     snprintf(model_path, sizeof model_path, "%s/model.gguf", folder);
     snprintf(checkpoint_path, sizeof checkpoint_path, "%s/run.checkpoint", folder);
-    FILE *f = fopen(text_path, "w");
-    unsigned seed = 1;
-    for (int i = 0; f && i < 2500; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        fputs(words[(seed >> 16) % 10], f);
-    }
-    if (f) fclose(f);
+    write_text(text_path, 1, 2500);
     const char *path = text_path;
     mote_corpus_options o = mote_corpus_options_default();
     o.validation = 0.2;
@@ -37,11 +28,6 @@ static bool prepare(void) {
     if (!ok) printf("%s\n", error.message);
     return ok;
 }
-
-typedef struct {
-    mote_model *model;
-    mote_trainer *trainer;
-} run;
 
 /* Widths that are not whole blocks, and 4 x 44 rows that are not either. */
 static mote_config shape(mote_family family) {
@@ -63,28 +49,10 @@ static mote_train_options brief(mote_precision precision, mote_type qat) {
     return o;
 }
 
-static bool run_create(run *r, const mote_config *config, const mote_train_options *options) {
-    mote_error error = {0};
-    memset(r, 0, sizeof *r);
+/* With the tokenizer where the vocabulary is its own. */
+static bool create(run *r, const mote_config *config, const mote_train_options *options) {
     bool own = config->vocab == mote_tokenizer_vocab(tokenizer);
-    bool ok = mote_model_create(config, own ? tokenizer : NULL, 7, &r->model, &error) == MOTE_OK &&
-              mote_trainer_create(r->model, dataset, options, &r->trainer, &error) == MOTE_OK;
-    CHECK(ok, "%s", error.message);
-    return ok;
-}
-
-static void run_destroy(run *r) {
-    mote_trainer_destroy(r->trainer);
-    mote_model_close(r->model);
-}
-
-static double run_steps(run *r, int steps) {
-    mote_step_report report = {0};
-    for (int i = 0; i < steps; i++) {
-        mote_error error = {0};
-        CHECK(mote_trainer_step(r->trainer, &report, &error) == MOTE_OK, "%s", error.message);
-    }
-    return report.loss;
+    return run_create(r, config, own ? tokenizer : NULL, dataset, options);
 }
 
 static bool same_weights(const run *a, const run *b) {
@@ -146,7 +114,7 @@ static void gradients_are_those_of_f32(void) {
         mote_train_options f32 = brief(MOTE_PRECISION_F32, MOTE_TYPE_F32),
                            int8 = brief(MOTE_PRECISION_INT8, MOTE_TYPE_F32);
         run exact, rounded;
-        if (!run_create(&exact, &c, &f32) || !run_create(&rounded, &c, &int8)) return;
+        if (!create(&exact, &c, &f32) || !create(&rounded, &c, &int8)) return;
         run_steps(&exact, 20); /* gradients of a beginning model are of another kind */
         copy_weights(&exact, &rounded);
         compare_gradients(&exact, &rounded, mote_family_name(families[i]));
@@ -162,7 +130,7 @@ static void gradients_pass_through_the_rounding(void) {
         mote_config c = shape(i % 2 ? MOTE_FAMILY_GPT2 : MOTE_FAMILY_LLAMA);
         mote_train_options f32 = brief(MOTE_PRECISION_F32, MOTE_TYPE_F32), qat = brief(MOTE_PRECISION_F32, types[i]);
         run exact, rounded;
-        if (!run_create(&exact, &c, &f32) || !run_create(&rounded, &c, &qat)) return;
+        if (!create(&exact, &c, &f32) || !create(&rounded, &c, &qat)) return;
         run_steps(&rounded, 20);
         copy_weights(&rounded, &exact);
         compare_gradients(&exact, &rounded, mote_type_name(types[i]));
@@ -187,16 +155,16 @@ static void threads_and_resuming_do_not_change_bits(void) {
         mote_train_options o = brief(kinds[i].precision, kinds[i].qat);
         o.accumulate = 2, o.dropout = 0.1, o.average = 0.9;
         run one;
-        if (!run_create(&one, &c, &o)) return;
+        if (!create(&one, &c, &o)) return;
         run_steps(&one, 6);
         for (o.threads = 1; o.threads <= 4; o.threads++) {
             mote_error error = {0};
             run first, second;
-            if (!run_create(&first, &c, &o)) return;
+            if (!create(&first, &c, &o)) return;
             run_steps(&first, 3);
             CHECK(mote_trainer_save(first.trainer, checkpoint_path, &error) == MOTE_OK, "%s", error.message);
             run_destroy(&first);
-            if (!run_create(&second, &c, &o)) return;
+            if (!create(&second, &c, &o)) return;
             CHECK(mote_trainer_resume(second.trainer, checkpoint_path, &error) == MOTE_OK, "%s", error.message);
             run_steps(&second, 3);
             CHECK(same_weights(&one, &second), "kind %d, %d threads", i, o.threads);
@@ -211,13 +179,13 @@ static void checkpoints_refuse_another_precision(void) {
     mote_train_options o = brief(MOTE_PRECISION_INT8, MOTE_TYPE_F32);
     mote_error error = {0};
     run r;
-    if (!run_create(&r, &c, &o)) return;
+    if (!create(&r, &c, &o)) return;
     CHECK(mote_trainer_save(r.trainer, checkpoint_path, &error) == MOTE_OK, "%s", error.message);
     run_destroy(&r);
     const mote_train_options others[] = {brief(MOTE_PRECISION_F32, MOTE_TYPE_F32),
                                          brief(MOTE_PRECISION_INT8, MOTE_TYPE_Q4_0)};
     for (int i = 0; i < 2; i++) {
-        if (!run_create(&r, &c, &others[i])) return;
+        if (!create(&r, &c, &others[i])) return;
         mote_status status = mote_trainer_resume(r.trainer, checkpoint_path, &error);
         CHECK(status == MOTE_USAGE && strstr(error.message, i ? "qat" : "precision"), "%d: %s", status, error.message);
         run_destroy(&r);
@@ -251,7 +219,7 @@ static void the_saved_model_is_the_trained_one(void) {
         mote_model *model = NULL;
         mote_error error = {0};
         run r;
-        if (!run_create(&r, &c, &o)) return;
+        if (!create(&r, &c, &o)) return;
         double first = run_steps(&r, 1), last = run_steps(&r, 29);
         CHECK(last < 0.8 * first, "%s: loss %g -> %g", mote_type_name(o.qat), first, last);
         CHECK(mote_trainer_evaluate(r.trainer, 0, &trained, &error) == MOTE_OK, "%s", error.message);
@@ -285,7 +253,7 @@ static void losses_follow_those_of_f32(void) {
         mote_evaluation result = {0};
         mote_error error = {0};
         run r;
-        if (!run_create(&r, &c, &o)) return;
+        if (!create(&r, &c, &o)) return;
         run_steps(&r, 40);
         CHECK(mote_trainer_evaluate(r.trainer, 0, &result, &error) == MOTE_OK, "%s", error.message);
         loss[i] = result.loss;
