@@ -294,6 +294,9 @@ MOTE_API const mote_tokenizer *mote_model_tokenizer(const mote_model *model); /*
  */
 MOTE_API const char *mote_model_tokenizer_problem(const mote_model *model);
 MOTE_API mote_status mote_model_set_name(mote_model *model, const char *name, mote_error *error);
+/* Makes the context shorter, before any session or trainer has the model: what is trained and saved then has it. A
+ * table of positions loses its last rows. */
+MOTE_API mote_status mote_model_shorten(mote_model *model, int context, mote_error *error);
 
 /* The op list with shapes, types, FLOPs and bytes for one token at `position`; JSON or aligned text. */
 MOTE_API mote_status mote_model_show(const mote_model *model, int position, bool json, char **text, mote_error *error);
@@ -452,6 +455,7 @@ typedef struct {
     uint64_t train_tokens, validation_tokens, train_bytes;
     int vocab;
     double minutes, epochs;
+    bool fine_tuning; /* the model has been trained: a lower learning rate, fewer epochs */
 } mote_recipe_facts;
 MOTE_API mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_config *config,
                                           mote_train_options *options, char **reasons, mote_error *error);

@@ -261,6 +261,47 @@ mote_model_info mote_model_describe(const mote_model *model) {
     return info;
 }
 
+/* The same tensors in the same order; only a table of positions may have fewer rows, and its first rows stay where they
+ * are. */
+static bool same_but_shorter(const mote_program *a, const mote_program *b) {
+    if (a->n_tensors != b->n_tensors) return false;
+    for (int id = 0; id < a->n_tensors; id++) {
+        const mote_tensor *old = &a->tensors[id], *t = &b->tensors[id];
+        if (old->role != t->role || strcmp(old->name, t->name) != 0) return false;
+        if (t->role == MOTE_ROLE_WEIGHT && (t->cols != old->cols || t->rows > old->rows)) return false;
+    }
+    return true;
+}
+
+mote_status mote_model_shorten(mote_model *model, int context, mote_error *error) {
+    if (!model) return mote_fail(error, MOTE_USAGE, "no model was given");
+    if (context == model->config.context) return MOTE_OK;
+    if (context < 1 || context > model->config.context)
+        return mote_fail(error, MOTE_USAGE, "the model's context of %d cannot become %d: it can only be shortened",
+                         model->config.context, context);
+    mote_config config = model->config;
+    config.context = context;
+    mote_program *program = NULL;
+    mote_status status = mote_program_build(&config, &program, error);
+    if (status == MOTE_OK && !same_but_shorter(model->program, program))
+        status = mote_fail(error, MOTE_FAILED, "the model is another one with a context of %d", context);
+    for (int id = 0; status == MOTE_OK && id < program->n_tensors; id++) {
+        if (program->tensors[id].role != MOTE_ROLE_WEIGHT) continue;
+        if (model->packed[id])
+            status = mote_fail(error, MOTE_USAGE, "the model is in use: its context cannot be shortened any more");
+        else status = mote_model_check_weight(model, id, error); /* a checksum is of all rows */
+        program->tensors[id].type = model->program->tensors[id].type;
+    }
+    if (status != MOTE_OK) {
+        mote_program_destroy(program);
+        return status;
+    }
+    mote_program_destroy(model->program);
+    model->program = program;
+    model->config = config;
+    return MOTE_OK;
+}
+
 mote_config mote_model_config(const mote_model *model) { return model->config; }
 const mote_tokenizer *mote_model_tokenizer(const mote_model *model) { return model->tokenizer; }
 const char *mote_model_tokenizer_problem(const mote_model *model) { return model->tokenizer_problem; }

@@ -29,6 +29,8 @@ static const struct {
     double muon_lr, adamw_lr; /* muon_lr / sqrt(dim) and adamw_lr / dim: 0.02 and 0.01 were best for 64 x 2 layers on a
                                  megabyte of text; Muon moves by a fixed spectral norm, so it minds the width less */
     double lr_low, lr_high;
+    double tuned_epochs, tuned_lr; /* of a model that has been trained: epochs; part of the learning rate above */
+    int tuned_warmup;              /* steps at most */
 } recipe = {
     .flops_per_second = 80e9,
     .minutes = 5,
@@ -49,6 +51,9 @@ static const struct {
     .adamw_lr = 0.64,
     .lr_low = 5e-4,
     .lr_high = 2e-2,
+    .tuned_epochs = 3,
+    .tuned_lr = 0.25,
+    .tuned_warmup = 20,
 };
 
 /* Widths and depths to choose from; 12 dim^2 parameters a layer. */
@@ -147,6 +152,7 @@ static mote_status weigh(cook *c, mote_error *error) {
 /* Tokens to read in the whole run, before they are rounded to steps. */
 static double tokens_wanted(const cook *c) {
     double most = (double)c->facts->train_bytes < recipe.small_text ? recipe.small_epochs : recipe.most_epochs;
+    if (c->facts->fine_tuning) most = recipe.tuned_epochs;
     double by_epochs = (c->facts->epochs > 0 ? c->facts->epochs : most) * c->train_tokens;
     if (c->facts->epochs > 0 && c->facts->minutes <= 0) return by_epochs;
     return fmin(by_epochs, c->budget / c->flops_per_token);
@@ -175,9 +181,9 @@ static void choose_steps(cook *c) {
     double steps = fmax(1, fmin(1e12, ceil(tokens_wanted(c) / c->step_tokens)));
     if (mote_train_options_fill(o, "steps", steps)) {
         const char *why = c->facts->epochs > 0 && c->facts->minutes <= 0 ? "as asked for"
-                          : c->budget / c->flops_per_token > tokens_wanted(c) * 1.0001
-                              ? "more of the same text would give little"
-                              : "what fits the time";
+                          : c->budget / c->flops_per_token <= tokens_wanted(c) * 1.0001 ? "what fits the time"
+                          : c->facts->fine_tuning ? "a trained model soon learns a text by heart"
+                                                  : "more of the same text would give little";
         mote_buffer_print(&c->reasons, "steps %lld: %.1f epochs, %s\n", (long long)o->steps,
                           (double)o->steps * c->step_tokens / c->train_tokens, why);
     }
@@ -191,14 +197,20 @@ static void choose_optimizer(cook *c) {
     double lr = o->optimizer == MOTE_OPTIMIZER_MUON ? recipe.muon_lr / sqrt(dim) : recipe.adamw_lr / dim;
     lr = fmin(fmax(lr, recipe.lr_low), recipe.lr_high);
     if (o->optimizer == MOTE_OPTIMIZER_SGD) lr = mote_train_default_lr(o->optimizer);
-    if (mote_train_options_fill(o, "lr", lr))
-        mote_buffer_print(&c->reasons, "learning rate %.3g: falls with the width %d\n", o->lr, c->config->dim);
+    if (c->facts->fine_tuning) lr *= recipe.tuned_lr;
+    if (mote_train_options_fill(o, "lr", lr)) {
+        if (c->facts->fine_tuning)
+            mote_buffer_print(&c->reasons, "learning rate %.3g: %g of what a model of width %d begins with\n", o->lr,
+                              recipe.tuned_lr, c->config->dim);
+        else mote_buffer_print(&c->reasons, "learning rate %.3g: falls with the width %d\n", o->lr, c->config->dim);
+    }
     if (mote_train_options_fill(o, "schedule", MOTE_SCHEDULE_LINEAR))
         mote_buffer_print(&c->reasons, "schedule linear: to zero at step %lld, when the length is known beforehand\n",
                           (long long)o->steps);
     mote_train_options_fill(o, "min_lr", 0);
     mote_train_options_fill(o, "adam_lr", o->lr);
-    mote_train_options_fill(o, "warmup", (double)(o->steps / 20 < 100 ? o->steps / 20 : 100));
+    const double most_warmup = c->facts->fine_tuning ? recipe.tuned_warmup : 100;
+    mote_train_options_fill(o, "warmup", fmin((double)(o->steps / 20), most_warmup));
     mote_train_options_fill(o, "beta1", 0.9); /* for Muon too: 1.83 against 1.88 with 0.95, after 300 steps */
     mote_train_options_fill(o, "beta2", o->steps > 5000 ? 0.98 : 0.95);
     mote_train_options_fill(o, "epsilon", 1e-8);
