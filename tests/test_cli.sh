@@ -390,6 +390,83 @@ code "resume after divergence" 5 train text.txt -o x.gguf $small --resume
 check "diverged in JSON" "$(cut -c 1-20 out)" '{"status":"diverged"'
 code "after divergence the model loads" 0 show x.gguf
 
+# ---- a finished model trained further
+code "train to tune" 0 train text.txt -o base.gguf $small --steps 30 --lr 0.01
+base=$(sum base.gguf)
+code "train --from" 0 train text.txt --from base.gguf -o tuned.gguf --steps 20 --batch 4 --json
+json "train --from --json" loss perplexity
+says "--from: what is trained" "^from       base.gguf: GGUF, f32$"
+says "--from: the loss before" "^before     val [0-9.]*, perplexity"
+says "--from: a lower rate" "^choice     learning rate .* of what a model of width 32 begins with"
+check "--from leaves the model alone" "$(sum base.gguf)" "$base"
+before=$(sed -n 's/^before .*perplexity \([0-9]*\).*/\1/p' err)
+after=$(sed -n 's/.*"perplexity":\([0-9]*\).*/\1/p' out)
+[ -n "$before" ] && [ "$after" -le "$before" ] && ok "--from: the loss falls" ||
+    fail "--from: the loss falls" "$before, $after"
+grep -q '"from":"base.gguf"' tuned.run/config.json && ok "--from is in config.json" || fail "--from is in config.json"
+whole_tuned=$(sum tuned.gguf)
+mkdir tuned2 tuned3
+code "config.json tunes again" 0 train text.txt -o tuned2/tuned.gguf --config tuned.run/config.json --quiet
+check "config.json tunes again: the same bits" "$(sum tuned2/tuned.gguf)" "$whole_tuned"
+cp base.gguf gone.gguf
+code "--from, saved often" 0 train text.txt --from gone.gguf -o tuned3/tuned.gguf --steps 20 --batch 4 --save-every 7 \
+    --keep 9 --quiet
+rm -f gone.gguf tuned3/tuned.run/step-000000020.checkpoint
+code "--from resumes without the model" 0 train text.txt -o tuned3/tuned.gguf --resume --quiet
+check "--from resumes: the same bits" "$(sum tuned3/tuned.gguf)" "$whole_tuned"
+rm -f tuned3/tuned.run/step-000000020.checkpoint
+code "--from resumes by the same command" 0 train text.txt --from gone.gguf -o tuned3/tuned.gguf --steps 20 --batch 4 \
+    --resume --quiet
+check "and the same bits" "$(sum tuned3/tuned.gguf)" "$whole_tuned"
+code "--from resumes from no other model" 2 train text.txt --from base.gguf -o tuned3/tuned.gguf --resume
+says "and names both" 'is given as "base.gguf", but the run was begun with "gone.gguf"'
+code "--from resumes with no other shape" 2 train text.txt -o tuned3/tuned.gguf --resume --dim 64
+code "a new run is not resumed with --from" 2 train text.txt --from base.gguf -o base.gguf --resume
+refused() { # NAME TEXT ARGUMENT...: train --from base.gguf is refused with this text
+    name=$1 text=$2
+    shift 2
+    code "--from: $name" 2 train text.txt --from base.gguf -o none.gguf "$@"
+    says "--from: $name, says so" "$text"
+}
+refused "another width" "--dim is given as 64, but base.gguf has 32" --dim 64
+refused "another family" '--family is given as "gpt2", but base.gguf has "llama"' --family gpt2
+refused "no tied head" "--untied is given, but base.gguf is not so" --untied
+refused "another tokenizer" "--tokenizer is given as bpe, but base.gguf has char" --tokenizer bpe
+refused "another vocabulary" "--vocab is given as 9, but base.gguf has" --vocab 9
+refused "a longer context" "--context is given as 33, but base.gguf has 32" --context 33
+ln -s base.gguf link.gguf
+code "--from: onto itself" 2 train text.txt --from base.gguf -o ./link.gguf --force
+says "--from: onto itself, says so" "is the model of --from itself"
+check "--from: and leaves it alone" "$(sum base.gguf)" "$base"
+code "--lora without --from" 2 train text.txt -o none.gguf --lora x
+says "--lora without --from: what to do" "add --from MODEL"
+code "--from: bad file" 3 train text.txt --from bad.gguf -o none.gguf
+check "--from: what is refused leaves nothing" "$(ls -d none.* 2>/dev/null)" ""
+code "--from: a shorter context" 0 train text.txt --from base.gguf -o short.gguf --steps 2 --batch 4 --context 16 \
+    --dim 32 --tokenizer char --quiet
+code "--from: a shorter context is in the file" 0 inspect short.gguf
+grep -q 'context_length  *u32  *16$' out && ok "--from: and is 16" || fail "--from: and is 16"
+code "quantize to tune" 0 quantize base.gguf base4.gguf --type q4_0
+code "--from: quantized" 0 train text.txt --from base4.gguf -o tuned4.gguf --steps 2 --batch 4
+says "--from: quantized, says so" "^from       base4.gguf: GGUF, q4_0, made f32 to be trained$"
+code "--from with --qat" 0 train text.txt --from base.gguf -o tuned5.gguf --steps 12 --batch 4 --qat q4_0 \
+    --precision int8 --save-every 5 --keep 9 --json
+grep -q '"type":"q4_0"' out && ok "--from with --qat is stored so" || fail "--from with --qat is stored so"
+tuned5=$(sum tuned5.gguf)
+rm -f tuned5.run/step-000000012.checkpoint
+code "--from with --qat resumes" 0 train text.txt -o tuned5.gguf --resume --quiet
+check "--from with --qat resumes: the same bits" "$(sum tuned5.gguf)" "$tuned5"
+code "convert to tune" 0 convert base.gguf base.bin
+code "convert to tune" 0 convert base.gguf base.folder
+code "--from: .bin has no tokenizer" 3 train text.txt --from base.bin -o none.gguf
+says "--from: .bin, what to do" "hint: give its own with --tokenizer-file"
+for form in base.bin base.folder; do
+    mkdir from.$form
+    code "--from $form" 0 train text.txt --from $form --tokenizer-file base.gguf -o from.$form/tuned.gguf --steps 20 \
+        --batch 4 --quiet
+    check "--from $form: the same bits" "$(sum from.$form/tuned.gguf)" "$whole_tuned"
+done
+
 # ---- what a newcomer meets
 loud="--dim 32 --layers 1 --heads 2 --hidden 64 --context 32 --batch 4 --tokenizer char --lr 0.01"
 mkdir plain texts texts/old.run "a b"

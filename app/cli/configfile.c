@@ -11,7 +11,7 @@
 #include "console.h"
 
 static bool in_config(const struct option *row) {
-    return row->kind != OPTION_LIST && strcmp(row->name, "config") && strcmp(row->name, "help");
+    return strcmp(row->name, "config") && strcmp(row->name, "help");
 }
 
 static mote_status fail_key(const struct command *command, const char *path, const char *key, mote_error *error) {
@@ -30,6 +30,24 @@ static char *keep_string(const mote_json *json) {
     if (copy && json->string.size) memcpy(copy, json->string.bytes, json->string.size);
     if (copy) copy[json->string.size] = 0;
     return copy;
+}
+
+/* The strings of a list, each as if it stood on the command line. */
+static mote_status read_list(const struct option *row, mote_json *json, const char *path, const char *name, bool skip,
+                             mote_error *error) {
+    mote_json_kind kind;
+    while ((kind = mote_json_next(json)) == MOTE_JSON_STRING) {
+        char *text = keep_string(json);
+        if (!text) return mote_fail(error, MOTE_MEMORY, "%s does not fit in memory", path);
+        mote_status status = MOTE_OK;
+        if (strlen(text) != json->string.size)
+            status = mote_fail(error, MOTE_BAD_FILE, "%s holds a zero byte", name);
+        else if (!skip) status = option_set(row, name, text, error);
+        if (status || skip) free(text);
+        if (status) return status;
+    }
+    if (kind == MOTE_JSON_ARRAY_END || kind == MOTE_JSON_ERROR) return MOTE_OK;
+    return mote_fail(error, MOTE_BAD_FILE, "%s must be a list of strings", name);
 }
 
 static mote_status read_value(const struct option *row, mote_json *json, const char *path, mote_error *error) {
@@ -53,6 +71,8 @@ static mote_status read_value(const struct option *row, mote_json *json, const c
             status = mote_fail(error, MOTE_BAD_FILE, "%s holds a zero byte", name);
         else if (!skip) status = option_set(row, name, text, error);
         if (status || skip || row->kind == OPTION_CHOICE) free(text);
+    } else if (row->kind == OPTION_LIST && kind == MOTE_JSON_ARRAY) {
+        status = read_list(row, json, path, name, skip, error);
     } else if (kind == MOTE_JSON_ERROR) {
         return MOTE_OK; /* reported by the caller, with its place */
     } else {
@@ -110,7 +130,7 @@ static bool is_set(const struct option *row) {
     case OPTION_NUMBER: return !isnan(*(double *)row->value);
     case OPTION_CHOICE: return *(int *)row->value != UNSET;
     case OPTION_STRING: return *(const char **)row->value != NULL;
-    case OPTION_LIST: return false;
+    case OPTION_LIST: return ((struct string_list *)row->value)->n > 0;
     }
     return false;
 }
@@ -119,6 +139,7 @@ bool config_value(const struct option *row, mote_buffer *buffer) {
     if (!in_config(row) || !is_set(row)) return false;
     size_t length;
     const char *text;
+    const struct string_list *list;
     char number[40];
     switch (row->kind) {
     case OPTION_FLAG: mote_buffer_print(buffer, *(int *)row->value ? "true" : "false"); break;
@@ -137,6 +158,14 @@ bool config_value(const struct option *row, mote_buffer *buffer) {
     case OPTION_STRING:
         text = *(const char **)row->value;
         mote_buffer_json_string(buffer, text, strlen(text));
+        break;
+    case OPTION_LIST:
+        list = row->value;
+        for (int i = 0; i < list->n; i++) {
+            mote_buffer_print(buffer, i ? "," : "[");
+            mote_buffer_json_string(buffer, list->items[i], strlen(list->items[i]));
+        }
+        mote_buffer_print(buffer, "]");
         break;
     default: return false;
     }

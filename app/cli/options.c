@@ -51,6 +51,18 @@ void option_mark(const struct option *row) {
     if (!option_given(row) && n_given < MOST_GIVEN) given[n_given++] = row->value;
 }
 
+void option_forget(const struct option *row) {
+    for (int i = 0; i < n_given; i++) {
+        if (given[i] != row->value) continue;
+        memmove(given + i, given + i + 1, (size_t)(n_given - i - 1) * sizeof *given);
+        n_given--;
+        if (i < n_typed) n_typed--;
+        break;
+    }
+    if (row->kind == OPTION_STRING) *(const char **)row->value = NULL;
+    if (row->kind == OPTION_LIST) ((struct string_list *)row->value)->n = 0;
+}
+
 const char *option_choice(const char *choices, int i, size_t *length) {
     while (i-- > 0) {
         choices = strchr(choices, '|');

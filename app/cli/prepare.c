@@ -51,8 +51,8 @@ mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepare
 mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_error *error) {
     mote_status status;
     mote_corpus_info info = mote_corpus_describe(prepared->corpus);
-    if (path) {
-        status = mote_model_open(path, &prepared->source, error);
+    if (path || prepared->source) {
+        status = prepared->source ? MOTE_OK : mote_model_open(path, &prepared->source, error);
         if (status) return status;
         status = model_tokenizer(prepared->source, path, &prepared->tokenizer, error);
         if (status) return status;
@@ -163,8 +163,9 @@ mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
     mote_recipe_facts *facts = &prepared->facts;
     facts->epochs = isnan(setup.epochs) ? 0 : setup.epochs;
     facts->minutes = isnan(setup.minutes) ? 0 : setup.minutes;
-    prepared->config = setup_config();
-    prepared->config.vocab = facts->vocab;
+    facts->fine_tuning = prepared->fine_tuning;
+    prepared->config = prepared->fine_tuning ? mote_model_config(prepared->source) : setup_config();
+    if (!prepared->fine_tuning) prepared->config.vocab = facts->vocab;
     prepared->options = setup_train_options();
     mote_status status =
         mote_recipe_complete(facts, &prepared->config, &prepared->options, &prepared->reasons, error);

@@ -10,7 +10,8 @@ extern const struct option_group group_corpus; /* --skip-bad */
 struct prepared {
     mote_corpus *corpus;
     mote_tokenizer *own_tokenizer;
-    mote_model *source; /* model file whose tokenizer is used, when resuming */
+    mote_model *source; /* the model whose tokenizer is used: when resuming, and that of --from */
+    bool fine_tuning;   /* source is the model to train, and says the shape */
     const mote_tokenizer *tokenizer;
     mote_dataset *dataset;
     mote_recipe_facts facts;
@@ -22,7 +23,7 @@ struct prepared {
 };
 
 mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepared *prepared, mote_error *error);
-/* The tokenizer of the model in `path`, or where that is NULL one trained as the options say. */
+/* The tokenizer of prepared->source, or of the model in `path`; where both are NULL one trained as the options say. */
 mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_error *error);
 mote_status prepare_dataset(struct prepared *prepared, mote_error *error);
 /* Completes config and options. With --minutes and no --steps, measures this machine to choose the steps. */

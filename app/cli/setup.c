@@ -199,7 +199,7 @@ static double short_decimal(float value) {
     return value;
 }
 
-void setup_store(const mote_config *config, const mote_train_options *options) {
+void setup_store_config(const mote_config *config) {
     setup.family = (int)config->family;
     setup.rope_scaling = (int)config->rope_scaling;
 #define X(field) setup.field = config->field;
@@ -208,6 +208,10 @@ void setup_store(const mote_config *config, const mote_train_options *options) {
 #define X(field) setup.field = short_decimal(config->field);
     CONFIG_NUMBERS(X)
 #undef X
+}
+
+void setup_store(const mote_config *config, const mote_train_options *options) {
+    setup_store_config(config);
 #define X(field) setup.field = (__typeof__(setup.field))options->field;
     TRAIN_INTEGERS(X) TRAIN_NUMBERS(X)
 #undef X

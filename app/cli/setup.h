@@ -23,6 +23,7 @@ extern struct setup setup;
 mote_config setup_config(void);
 mote_train_options setup_train_options(void);
 /* The other way, after the library has completed them: so config.json holds every value of the run. */
+void setup_store_config(const mote_config *config);
 void setup_store(const mote_config *config, const mote_train_options *options);
 mote_type setup_type(void);
 const char *setup_precision_name(mote_precision precision);

@@ -1,6 +1,9 @@
 /* The options that go with a model wherever one is opened. */
 #include "source.h"
 
+#include <sys/stat.h>
+
+const char *source_from;
 static const char *tokenizer;
 static struct string_list lora;
 static double lora_scale = 1;
@@ -19,9 +22,24 @@ static const struct option text_rows[] = {
      "use the tokenizer of this file: tokenizer.bin of llama2.c, tokenizer.json, GGUF"},
     ADAPTER_ROWS,
 };
+static const struct option from_rows[] = {
+    {"from", 0, OPTION_STRING, &source_from, "MODEL", 0, 0, NULL,
+     "train this finished model further instead of a new one: any form that mote opens"},
+    {"tokenizer-file", 0, OPTION_STRING, &tokenizer, "FILE", 0, 0, "the model's own",
+     "the tokenizer of this file: for a .bin of llama2.c, which holds none"},
+    ADAPTER_ROWS,
+};
+const struct option_group group_source_from = {"Fine-tuning", from_rows};
 const struct option_group group_source = {"Model", rows}, group_source_text = {"Model", text_rows};
 
 bool source_has_adapters(void) { return lora.n > 0; }
+
+mote_status source_spare(const char *input, const char *output, const char *what, mote_error *error) {
+    struct stat in, out;
+    if (stat(input, &in) || stat(output, &out) || in.st_dev != out.st_dev || in.st_ino != out.st_ino) return MOTE_OK;
+    mote_fail(error, MOTE_USAGE, "%s is the %s itself: it would be replaced", output, what);
+    return mote_hint(error, MOTE_USAGE, "give the new model another name");
+}
 
 mote_status source_open(const char *path, mote_model **model, mote_error *error) {
     mote_open_options options = mote_open_options_default();

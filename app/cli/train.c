@@ -10,7 +10,9 @@
 #include "command.h"
 #include "conflicts.h"
 #include "console.h"
+#include "fine_tune.h"
 #include "setup.h"
+#include "source.h"
 #include "train_output.h"
 
 static const char *output, *config_file, *sample_prompt;
@@ -48,14 +50,15 @@ static const struct option blas_rows[] = {
 static const struct option_group blas_group = {"Products by others", blas_rows};
 static const struct option_group file_group = {"Files", file_rows}, run_group = {"During the run", run_rows};
 static const struct option_group *const groups[] = {
-    &file_group, &group_tokenizer, &group_shape, &group_batch,  &group_length,  &group_optimizer, &group_numbers,
-    &group_seed, &group_type,      &run_group,   &group_corpus, &group_threads, &blas_group,      &group_json,
-    &group_common, NULL};
+    &file_group,    &group_source_from, &group_tokenizer, &group_shape, &group_batch,  &group_length,  &group_optimizer,
+    &group_numbers, &group_seed,        &group_type,      &run_group,   &group_corpus, &group_threads, &blas_group,
+    &group_json,    &group_common,      NULL};
 /* What config.json remembers: what the result depends on, and not where or how it is run. */
-static const struct option_group *const stored[] = {&group_tokenizer, &group_shape,   &group_batch,
-                                                    &group_length,    &group_optimizer, &group_numbers,
-                                                    &group_seed,      &group_type,    &blas_group,
-                                                    &group_corpus,    NULL};
+#define STORED                                                                                                         \
+    &group_tokenizer, &group_shape, &group_batch, &group_length, &group_optimizer, &group_numbers, &group_seed,        \
+        &group_type, &blas_group, &group_corpus, NULL
+static const struct option_group *const stored_new[] = {STORED}, *const stored_tuned[] = {&group_source_from, STORED};
+static const struct option_group *const *stored(void) { return fine_tune_asked() ? stored_tuned : stored_new; }
 
 /* The same settings from a checkpoint end at the same step, on any number of threads: only another start helps. */
 static mote_status fail_diverged_before(const struct run_folder *run, const struct history *before, mote_error *error) {
@@ -83,7 +86,7 @@ static mote_status begin_folder(struct training *training, int64_t *checkpoints,
     if (*n && !force && before->diverged) {
         status = fail_diverged_before(&training->run, before, error);
     } else if (resume) {
-        if (!stat(config, &info)) status = config_read(&command_train, config, error);
+        if (!stat(config, &info)) status = fine_tune_resume(config, error);
     } else if (*n && !force && !before->finished) {
         mote_fail(error, MOTE_FAILED, "%s holds a run that did not end", training->run.path);
         status = mote_hint(error, MOTE_FAILED, "--resume goes on with it, --force starts anew and removes it");
@@ -96,7 +99,7 @@ static mote_status begin_folder(struct training *training, int64_t *checkpoints,
 
 static mote_status write_config(struct training *training, mote_error *error) {
     mote_buffer buffer = {0};
-    config_print(stored, &buffer);
+    config_print(stored(), &buffer);
     mote_buffer_print(&buffer, "\n");
     return run_write(run_path(&training->run, "config.json"), &buffer, error);
 }
@@ -120,7 +123,7 @@ static void log_start(struct training *training, int n_texts, const char *const 
                       (unsigned long long)prepared->facts.validation_tokens,
                       (unsigned long long)prepared->plan.parameters, (unsigned long long)prepared->plan.total_bytes,
                       prepared->options.threads ? prepared->options.threads : mote_cpu_cores(), mote_cpu_detect());
-    config_print(stored, &buffer);
+    config_print(stored(), &buffer);
     if (*training->blas_used) {
         mote_buffer_print(&buffer, ",\"blas\":");
         mote_buffer_json_string(&buffer, training->blas_used, strlen(training->blas_used));
@@ -181,7 +184,7 @@ static void fill_report(struct training *training) {
     training->report = (struct report){
         .model_path = output,
         .history = &training->history,
-        .groups = stored,
+        .groups = stored(),
         .reasons = prepared->reasons,
         .steps = prepared->options.steps,
         .parameters = prepared->plan.parameters,
@@ -244,6 +247,17 @@ static void print_prepared(const struct training *training) {
              whole);
 }
 
+/* A new model, or that of --from. */
+static mote_status take_model(struct training *training, mote_error *error) {
+    struct prepared *prepared = training->prepared;
+    if (!prepared->fine_tuning)
+        return mote_model_create(&prepared->config, prepared->tokenizer, prepared->options.seed, &training->model,
+                                 error);
+    training->model = prepared->source;
+    prepared->source = NULL;
+    return MOTE_OK;
+}
+
 /* Everything up to the first step. */
 static mote_status prepare_training(struct training *training, int n_texts, const char *const *texts,
                                     mote_error *error) {
@@ -255,6 +269,9 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     if (!status) status = begin_folder(training, checkpoints, &n, LIMIT, error);
     if (!status && !n && training->keeps_model)
         note("replaces   the model of an earlier run in %s, with the first save after step 0", output);
+    /* A model of --from is a trained one already. */
+    if (fine_tune_asked() && !n) training->keeps_model = false;
+    if (!status && fine_tune_asked()) status = fine_tune_open(n ? output : NULL, prepared, error);
     if (!status) status = prepare_corpus(n_texts, texts, prepared, error);
     /* Beside a checkpoint of step 0 the model may still be that of an earlier run, with another tokenizer. */
     if (!status) status = prepare_tokenizer(n && checkpoints[0] > 0 ? output : NULL, prepared, error);
@@ -266,8 +283,7 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
         set_intervals(training, texts[0]);
         fill_report(training);
         print_prepared(training);
-        status =
-            mote_model_create(&prepared->config, prepared->tokenizer, prepared->options.seed, &training->model, error);
+        status = take_model(training, error);
     }
     if (!status) {
         const char *slash = strrchr(output, '/');
@@ -296,7 +312,8 @@ static mote_status train_to_end(struct training *training, mote_error *error) {
              "start anew with more steps",
              (long long)done);
     if (!isnan(setup.minutes)) training->deadline = now_seconds() + 60 * setup.minutes;
-    mote_status status = train_loop(training, error);
+    mote_status status = done || !fine_tune_asked() ? MOTE_OK : train_evaluate_first(training, error);
+    if (!status) status = train_loop(training, error);
     if (!status && (training->keeps_model || training->saved_step < mote_trainer_steps_done(training->trainer)))
         status = train_save(training, error);
     if (!status) status = train_evaluate_all(training, error);
@@ -310,6 +327,7 @@ static mote_status run_train(int n_texts, const char *const *texts, mote_error *
     if (resume && force) return mote_fail(error, MOTE_USAGE, "--resume goes on and --force starts anew: give one");
     /* A resumed run takes what it was begun with and refuses anything else. */
     if (!resume && (status = conflicts_check(&command_train, n_texts, error))) return status;
+    if (!resume && (status = fine_tune_check(output, error))) return status;
     console_quiet(quiet);
     static struct prepared prepared;
     static struct training training = {.prepared = &prepared, .run = {.lock = -1}, .saved_step = -1};

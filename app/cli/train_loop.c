@@ -126,6 +126,18 @@ static mote_status measure_part(struct training *training, mote_evaluation *resu
     return measure(training, part, result, measured, error);
 }
 
+mote_status train_evaluate_first(struct training *training, mote_error *error) {
+    mote_evaluation result;
+    bool measured = false;
+    mote_status status =
+        training->prepared->facts.validation_tokens ? measure_part(training, &result, &measured, error) : MOTE_OK;
+    if (status || !measured) return status;
+    note("before     val %.4f, perplexity %.3f", result.loss, result.perplexity);
+    log_evaluation(training, "evaluation", 0, &result);
+    history_add_evaluation(&training->history, 0, &result);
+    return MOTE_OK;
+}
+
 static mote_status evaluate(struct training *training, const mote_step_report *report, mote_error *error) {
     if (!training->prepared->facts.validation_tokens) {
         write_report(training, "running");

@@ -36,6 +36,8 @@ struct training {
 /* Installs the handlers: the first SIGINT, SIGTERM or (where it is not ignored: nohup) SIGHUP asks the loop to end,
  * the second ends the process at once. */
 void train_catch_signals(void);
+/* Before the first step of a model that can do something already: its loss on the way, to compare with. */
+mote_status train_evaluate_first(struct training *training, mote_error *error);
 /* Trains to the last step or deadline. MOTE_INTERRUPTED: ended by a signal, everything saved. MOTE_DIVERGED: stopped,
  * the last good checkpoint and model are on disk. */
 mote_status train_loop(struct training *training, mote_error *error);
