@@ -173,7 +173,7 @@ in_vain "--decay-part has no effect" plan --schedule cosine --decay-part 0.5
 printf '{"restarts":3}' >c.json
 in_vain "--restarts has no effect" train text.txt -o vain.gguf $small --steps 2 --config c.json
 code "nothing is in vain in config.json" 0 train text.txt -o vain.gguf --config vain.run/config.json --quiet \
-    --restarts 1
+    --restarts 1 --force
 check "nothing is in vain in config.json: no warning" "$(grep -c '^warning: ' err)" 0
 code "more layers than the library takes" 2 plan --layers 513
 says "and the option says so" "--layers"
@@ -229,8 +229,15 @@ assert not open_tags and page.count("<svg") == 4 and "nan" not in charts and "in
 END
     check "run.jsonl and report.html are sound" $? 0
 else skip "run.jsonl and report.html are sound" "python3 is not there"; fi
-code "a finished run is replaced" 0 train text.txt -o m.gguf $small --steps 40 --lr 0.01
 whole=$(sum m.gguf)
+cp m.gguf model.gguf
+code "a finished model is protected" 2 train text.txt -o m.gguf $small --steps 3
+says "a finished model: what to do" "--force to replace it"
+code "and so is one without a run" 2 train text.txt -o model.gguf $small --steps 3
+check "a finished model is left alone" "$(sum m.gguf), $(sum model.gguf)" "$whole, $whole"
+check "and no run folder is made" "$(ls -d model.run 2>/dev/null)" ""
+code "a finished run is replaced with --force" 0 train text.txt -o m.gguf $small --steps 40 --lr 0.01 --force
+check "and has the same bits" "$(sum m.gguf)" "$whole"
 code "config.json starts the same run again" 0 train text.txt -o again.gguf --config m.run/config.json --quiet
 mkdir named
 code "and again under the same name" 0 train text.txt -o named/m.gguf --config m.run/config.json --quiet
@@ -441,7 +448,7 @@ check "--from: and leaves it alone" "$(sum base.gguf)" "$base"
 code "--lora without --from" 2 train text.txt -o none.gguf --lora x
 says "--lora without --from: what to do" "add --from MODEL"
 code "--from: bad file" 3 train text.txt --from bad.gguf -o none.gguf
-check "--from: what is refused leaves nothing" "$(ls -d none.* 2>/dev/null)" ""
+check "--from: what is refused leaves nothing" "$(ls -d none.gguf none.run 2>/dev/null)" ""
 code "--from: a shorter context" 0 train text.txt --from base.gguf -o short.gguf --steps 2 --batch 4 --context 16 \
     --dim 32 --tokenizer char --quiet
 code "--from: a shorter context is in the file" 0 inspect short.gguf
@@ -477,10 +484,10 @@ code "train on a folder" 0 train texts -o "a b/m 1.gguf" $loud --steps 10
 says "a folder's models and run folders are skipped" "in 1 file, 1 document; 3 files"
 says "next: can be pasted" '^next: mote generate "a b/m 1.gguf" -p "The owl lost the" -n 200$'
 says "what val is measured on" "^evaluate .* of the [0-9]* validation tokens"
-code "training anew" 0 train text.txt -o "a b/m 1.gguf" $loud --steps 10
-says "training anew says what it replaces" "^replaces "
+code "training anew" 0 train text.txt -o "a b/m 1.gguf" $loud --steps 10 --force
+says "training anew says what it replaces" "^replaces   a b/m 1.gguf, with the first save"
 before=$(ls "a b/m 1.run"/*.checkpoint)
-(trap '' XFSZ; ulimit -f 8; "$mote" train text.txt -o "a b/m 1.gguf" $loud --steps 10 >out 2>err)
+(trap '' XFSZ; ulimit -f 8; "$mote" train text.txt -o "a b/m 1.gguf" $loud --steps 10 --force >out 2>err)
 check "a first save that fails stops the run" $? 7
 check "and keeps the checkpoints there were" "$(ls "a b/m 1.run"/*.checkpoint)" "$before"
 if [ -e /dev/full ]; then
@@ -494,7 +501,7 @@ code "train on messages" 0 train chat.jsonl -o c.gguf $loud --steps 4
 says "next: of messages" '^next: mote chat c.gguf$'
 "$mote" train - -o pipe.gguf $small --steps 40 --lr 0.01 <text.txt >out 2>err
 check "text from standard input" $? 0
-cat text.txt | "$mote" train - -o pipe.gguf $small --steps 4 >out 2>err
+cat text.txt | "$mote" train - -o pipe.gguf $small --steps 4 --force >out 2>err
 check "text from a pipe" $? 0
 code "text from standard input twice" 2 train - - -o pipe2.gguf $small
 printf 'Too short.' >tiny.txt
@@ -556,7 +563,7 @@ awk 'BEGIN { for (i = 0; i < 5000; i++) printf "[" }' >c.json
 code "config: deep nesting" 3 train text.txt -o c.gguf --config c.json
 code "config: missing" 3 train text.txt -o c.gguf --config missing.json
 printf '{"dim":32,"layers":1,"kv_heads":2,"heads":2,"context":32,"steps":2,"untied":true,"quiet":true}' >c.json
-code "config: good, with _ for -" 0 train text.txt -o c.gguf --config c.json --layers 2
+code "config: good, with _ for -" 0 train text.txt -o c.gguf --config c.json --layers 2 --force
 grep -q '"layers":2' c.run/config.json && grep -q '"tied":false' c.run/config.json &&
     ok "config: the command line wins" ||
     fail "config: the command line wins"
@@ -897,7 +904,7 @@ if command -v script >/dev/null 2>&1 && script -qec true /dev/null >/dev/null 2>
     grep -q 'loss .*tok/s' out && ok "progress bar on a terminal" || fail "progress bar on a terminal"
     grep -q '^step [0-9]*/30  loss .*val' out && ok "evaluations stay as lines" || fail "evaluations stay as lines"
     TERM=xterm script -qec "stty cols 40; $mote train text.txt -o tty.gguf $(echo $small | sed s/--quiet//) \
-        --steps 30 --evaluate-every 100 --sample-every 0" /dev/null >out 2>&1 </dev/null
+        --steps 30 --evaluate-every 100 --sample-every 0 --force" /dev/null >out 2>&1 </dev/null
     tr '\r' '\n' <out | grep 'loss .*left' >bars
     grep -q 'lr\|tok' bars || [ ! -s bars ] && fail "narrow terminal" "$(head -n 1 bars)" || ok "narrow terminal"
 else skip "colour and progress on a terminal" "script is not there"; fi

@@ -24,7 +24,7 @@ static const struct option file_rows[] = {
      "the model to write; m.gguf has its run beside it in m.run"},
     {"config", 0, OPTION_STRING, &config_file, "FILE", 0, 0, NULL, "a JSON object with long option names as keys"},
     {"resume", 0, OPTION_FLAG, &resume, NULL, 0, 0, NULL, "go on from the newest checkpoint that can be read"},
-    {"force", 0, OPTION_FLAG, &force, NULL, 0, 0, NULL, "start anew although an unfinished run is there"},
+    {"force", 0, OPTION_FLAG, &force, NULL, 0, 0, NULL, "start anew although a model or an unfinished run is there"},
     {0},
 };
 static const struct option run_rows[] = {
@@ -90,6 +90,9 @@ static mote_status begin_folder(struct training *training, int64_t *checkpoints,
     } else if (*n && !force && !before->finished) {
         mote_fail(error, MOTE_FAILED, "%s holds a run that did not end", training->run.path);
         status = mote_hint(error, MOTE_FAILED, "--resume goes on with it, --force starts anew and removes it");
+    } else if (training->keeps_model && !force) {
+        mote_fail(error, MOTE_USAGE, "-o %s is there already: the model would be replaced", output);
+        status = mote_hint(error, MOTE_USAGE, "give -o another name, or --force to replace it");
     }
     if (!resume) *n = 0;
     history_deinit(before);
@@ -268,7 +271,7 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     mote_status status = checkpoints ? MOTE_OK : mote_fail(error, MOTE_MEMORY, "no memory for a list of checkpoints");
     if (!status) status = begin_folder(training, checkpoints, &n, LIMIT, error);
     if (!status && !n && training->keeps_model)
-        note("replaces   the model of an earlier run in %s, with the first save after step 0", output);
+        note("replaces   %s, with the first save after step 0", output);
     /* A model of --from is a trained one already. */
     if (fine_tune_asked() && !n) training->keeps_model = false;
     if (!status && fine_tune_asked()) status = fine_tune_open(n ? output : NULL, prepared, error);

@@ -295,7 +295,7 @@ static mote_status fail_diverged(struct training *training, mote_error *error) {
     snprintf(message, sizeof message, "%.250s", numbers ? numbers + strlen("diverged: ") : error->message);
     int64_t step = mote_trainer_steps_done(training->trainer) + 1;
     mote_fail(error, MOTE_DIVERGED, "training diverged at step %lld: %s; the %s of step %lld are kept", (long long)step,
-              message, training->keeps_model ? "model of the earlier run and the checkpoint" : "model and checkpoint",
+              message, training->keeps_model ? "model of before and the checkpoint" : "model and checkpoint",
               (long long)training->saved_step);
     return mote_hint(error, MOTE_DIVERGED,
                      "start again with --force and a lower --lr (now %g), a longer --warmup (now %lld) "
