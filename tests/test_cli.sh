@@ -386,12 +386,15 @@ says "resume with nothing there: what to do" "leave --resume out"
 check "and it leaves nothing" "$(ls -d fresh.* 2>/dev/null)" ""
 for file in w/m.run/*.checkpoint; do printf 'broken' >$file; done
 code "only damaged checkpoints" 3 train text.txt -o w/m.gguf --quiet --resume
-code "divergence" 5 train text.txt -o x.gguf $small --steps 30 --lr 1e30 --clip 0 --warmup 0
+code "divergence" 5 train text.txt -o x.gguf $small --steps 30 --lr 1e30 --clip 0 --warmup 2
 says "divergence says at which step" "diverged at step"
 grep -q -- '-nan' err && fail "nan has no sign" || ok "nan has no sign"
 code "after divergence" 1 train text.txt -o x.gguf $small --steps 30
 says "after divergence: at which step" "diverged at step"
-says "after divergence: what to do" "--force and a --lr lower"
+says "after divergence: what to do" "--force and a --lr lower than its 1e+30"
+code "after divergence: options first" 2 train text.txt -o x.gguf $small --steps 30 --heads 5
+says "after divergence: options first, named" "5 heads"
+code "after divergence: numbers first" 2 train text.txt -o x.gguf $small --qat q8_0 --type bf16
 code "resume after divergence" 5 train text.txt -o x.gguf $small --resume
 "$mote" train text.txt -o x.gguf $small --steps 30 --lr 1e30 --clip 0 --warmup 0 --force --json >out 2>err
 check "diverged in JSON" "$(cut -c 1-20 out)" '{"status":"diverged"'

@@ -122,6 +122,27 @@ mote_status config_read(const struct command *command, const char *path, mote_er
     return status ? status : options_apply_cpu(error); /* "cpu" may stand in it */
 }
 
+bool config_number(const char *path, const char *key, double *value) {
+    char *text;
+    size_t size;
+    mote_json json;
+    mote_json_kind kind;
+    bool found = false;
+    if (read_whole(path, &text, &size, NULL)) return false;
+    mote_json_init(&json, text, size);
+    bool ok = mote_json_next(&json) == MOTE_JSON_OBJECT;
+    while (ok && !found && mote_json_next(&json) == MOTE_JSON_KEY) {
+        const bool wanted = json.string.bytes && !strcmp(json.string.bytes, key);
+        kind = mote_json_next(&json);
+        found = wanted && kind == MOTE_JSON_NUMBER;
+        if (found) *value = json.number;
+        else ok = mote_json_skip(&json, kind);
+    }
+    mote_json_deinit(&json);
+    free(text);
+    return found;
+}
+
 static bool is_set(const struct option *row) {
     switch (row->kind) {
     case OPTION_FLAG: return *(int *)row->value != UNSET;

@@ -18,6 +18,17 @@ static const struct option rows[] = {
 };
 const struct option_group group_corpus = {"Text", rows};
 
+mote_status prepare_check(bool shape, mote_error *error) {
+    const mote_recipe_facts facts = {.train_tokens = 1000000, .validation_tokens = 100000, .train_bytes = 1000000,
+                                     .vocab = setup.vocab == UNSET_INTEGER ? 256 : (int)setup.vocab};
+    mote_config config = shape ? setup_config() : mote_config_default(MOTE_FAMILY_LLAMA);
+    mote_train_options options = setup_train_options();
+    mote_error problem = {0};
+    if (mote_recipe_complete(&facts, &config, &options, NULL, &problem) != MOTE_USAGE) return MOTE_OK;
+    *error = problem;
+    return MOTE_USAGE;
+}
+
 mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepared *prepared, mote_error *error) {
     mote_corpus_options options = mote_corpus_options_default();
     if (isnan(setup.validation)) setup.validation = options.validation;

@@ -22,6 +22,8 @@ struct prepared {
     double tokens_per_second; /* of the measurement for --minutes; 0: none was made */
 };
 
+/* What the options contradict themselves in, whatever the text is: to be told before anything else. */
+mote_status prepare_check(bool shape, mote_error *error); /* shape: that of a new model */
 mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepared *prepared, mote_error *error);
 /* The tokenizer of prepared->source, or of the model in `path`; where both are NULL one trained as the options say. */
 mote_status prepare_tokenizer(const char *path, struct prepared *prepared, mote_error *error);

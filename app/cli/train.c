@@ -62,12 +62,12 @@ static const struct option_group *const *stored(void) { return fine_tune_asked()
 
 /* The same settings from a checkpoint end at the same step, on any number of threads: only another start helps. */
 static mote_status fail_diverged_before(const struct run_folder *run, const struct history *before, mote_error *error) {
-    double lr = 0;
+    double lr;
     mote_status status = resume ? MOTE_DIVERGED : MOTE_FAILED;
-    for (int i = 0; i < before->n_points; i++) lr = fmax(lr, before->points[i].lr);
     mote_fail(error, status, "%s holds a run that diverged at step %lld", run->path, (long long)before->end_step + 1);
-    if (!(lr > 0)) return mote_hint(error, status, "start anew with --force and a lower --lr");
-    return mote_hint(error, status, "start anew with --force and a --lr lower than its %.3g", lr);
+    if (!config_number(run_path(run, "config.json"), "lr", &lr))
+        return mote_hint(error, status, "start anew with --force and a lower --lr");
+    return mote_hint(error, status, "start anew with --force and a --lr lower than its %.6g", lr);
 }
 
 static mote_status begin_folder(struct training *training, int64_t *checkpoints, int *n, int limit, mote_error *error) {
@@ -331,6 +331,7 @@ static mote_status run_train(int n_texts, const char *const *texts, mote_error *
     /* A resumed run takes what it was begun with and refuses anything else. */
     if (!resume && (status = conflicts_check(&command_train, n_texts, error))) return status;
     if (!resume && (status = fine_tune_check(output, error))) return status;
+    if (!resume && (status = prepare_check(!fine_tune_asked(), error))) return status;
     console_quiet(quiet);
     static struct prepared prepared;
     static struct training training = {.prepared = &prepared, .run = {.lock = -1}, .saved_step = -1};
