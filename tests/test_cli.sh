@@ -670,6 +670,23 @@ check "tokenize --ids: one line" "$(wc -l <ids | tr -d ' ')" 1
 code "convert: nothing to convert" 3 convert text.txt m3.gguf
 says "convert: what the file looks like" "looks like a text"
 check "convert: a refused one writes nothing" "$(ls m3.gguf 2>/dev/null)" ""
+ln m.gguf hard.gguf
+ln -s m.folder link.folder
+before=$(sum m.gguf)
+for name in m.gguf ./m.gguf hard.gguf; do
+    code "convert: onto itself as $name" 2 convert m.gguf $name --type f16
+    says "convert: onto itself as $name, says so" "is the model to convert itself"
+done
+code "convert: a folder onto itself" 2 convert m.folder link.folder --type f32
+check "convert: and leaves it alone" "$(sum m.gguf)" "$before"
+code "convert: a file where a folder is asked for" 2 convert m.gguf text.txt
+says "convert: a file where a folder is asked for, says so" "text.txt is there already and no folder, but its name asks"
+code "convert: a folder where a file is asked for" 2 convert m.gguf "$(mkdir dir.bin; echo dir.bin)"
+says "convert: a folder where a file is asked for, says so" "dir.bin is a folder, but its name asks for a file"
+code "convert: a slip" 2 convert m.gguf a.txt
+says "convert: a slip, says so" "a.txt would become a folder"
+[ -e a.txt ] && fail "convert: a slip makes no folder" || ok "convert: a slip makes no folder"
+[ ! -e /dev/full ] || code "convert: onto a device" 2 convert m.gguf /dev/full
 code "convert: one path" 2 convert m.gguf
 code "convert: a type that is none" 2 convert m.gguf m3.gguf --type f8
 code "convert: a type the form has no place for" 2 convert m.gguf m3.bin --type f16
@@ -832,7 +849,15 @@ code "--keep: no such type" 2 quantize float.gguf q.gguf --keep head=q9
 code "--keep: no type" 2 quantize float.gguf q.gguf --keep head
 code "--keep: no such tensor" 2 quantize float.gguf q.gguf --keep 'nothing*=f16'
 code "quantize: no output" 2 quantize float.gguf
-code "quantize: onto itself" 2 quantize float.gguf ./float.gguf
+ln float.gguf hard2.gguf
+for name in ./float.gguf hard2.gguf; do code "quantize: onto itself as $name" 2 quantize float.gguf $name; done
+says "quantize: onto itself, says so" "is the model to quantize itself"
+mkdir q.dir
+for name in q.bin q.safetensors q.dir/ nowhere/; do
+    code "quantize: $name is no GGUF" 2 quantize float.gguf $name
+    says "quantize: $name is no GGUF, what to do" "^hint: .*\.gguf"
+done
+code "quantize: no ending" 0 quantize float.gguf q.dir/small
 code "quantize: onto a file of yours" 2 quantize float.gguf text.txt
 code "quantize: bad file" 3 quantize bad.gguf q.gguf
 code "quantize: no such file" 3 quantize missing.gguf q.gguf

@@ -1,6 +1,8 @@
 /* mote convert: a model of any form to another form, another weight type, with another tokenizer, adapters merged. What
  * was written is opened again, so that the summary tells of the file and not of the wish. */
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 
 #include "command.h"
 #include "console.h"
@@ -57,11 +59,37 @@ static mote_status print_result(const char *const *paths, const mote_model *from
     return out_buffer(&buffer, error);
 }
 
+/* Before any work: the model is not replaced by itself, and no folder is made of a slip like a.txt. */
+static mote_status check_output(const char *input, const char *output, mote_error *error) {
+    struct stat info;
+    const char *form = mote_model_form_of(output), *slash = strrchr(output, '/');
+    const char *dot = strrchr(slash ? slash : output, '.');
+    const bool folder = !strcmp(form, "Hugging Face"), there = !stat(output, &info);
+    mote_status status = source_spare(input, output, "model to convert", error);
+    if (status) return status;
+    if (!*output || !strcmp(output, "-"))
+        return mote_fail(error, MOTE_USAGE, "a converted model needs a file or a folder, not standard output");
+    if (there && folder != S_ISDIR(info.st_mode)) {
+        mote_fail(error, MOTE_USAGE, "%s is %s, but its name asks for %s", output,
+                  S_ISDIR(info.st_mode) ? "a folder" : "there already and no folder",
+                  folder ? "a folder of Hugging Face" : "a file");
+        return mote_hint(error, MOTE_USAGE, "a name that ends with .gguf or .bin is a file, any other a folder");
+    }
+    static const char *const endings[] = {".txt", ".json", ".safetensors", ".pt", ".pth", ".npz", ".onnx", ".ggml"};
+    for (size_t i = 0; folder && !there && dot && i < sizeof endings / sizeof *endings; i++) {
+        if (strcasecmp(dot, endings[i])) continue;
+        mote_fail(error, MOTE_USAGE, "mote convert writes no %s: %s would become a folder", dot, output);
+        return mote_hint(error, MOTE_USAGE, "a name that ends with .gguf or .bin is a file, any other a folder");
+    }
+    return MOTE_OK;
+}
+
 static mote_status run_convert(int n_arguments, const char *const *arguments, mote_error *error) {
     (void)n_arguments;
     static const mote_type types[] = {MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16, MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0};
     mote_model *from = NULL, *to = NULL;
-    mote_status status = source_open(arguments[0], &from, error);
+    mote_status status = check_output(arguments[0], arguments[1], error);
+    if (!status) status = source_open(arguments[0], &from, error);
     if (!status) status = mote_model_export(from, arguments[1], type == KEEP ? MOTE_TYPE_KEEP : types[type], error);
     if (!status) status = mote_model_open(arguments[1], &to, error);
     if (!status) {

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -107,21 +108,28 @@ static mote_status parse_keep(const char *text, struct run *run, mote_error *err
 
 /* Refuses what would destroy something or cannot be written, before any work is done. */
 static mote_status check_output(const char *input, const char *output, mote_error *error) {
-    struct stat in, out;
+    struct stat out;
     if (!*output || !strcmp(output, "-"))
         return mote_fail(error, MOTE_USAGE, "the smaller model needs a file, not standard output");
+    mote_status status = source_spare(input, output, "model to quantize", error);
+    if (status) return status;
+    const char *slash = strrchr(output, '/'), *base = slash ? slash + 1 : output, *dot = strrchr(base, '.');
+    if ((!*base && stat(output, &out)) || (dot && strcasecmp(dot, ".gguf") != 0)) {
+        mote_fail(error, MOTE_USAGE, "mote quantize writes GGUF files, and %s names %s", output,
+                  *base ? "another form" : "a folder");
+        return mote_hint(error, MOTE_USAGE, "let the name end with .gguf; mote convert writes the other forms");
+    }
     if (stat(output, &out)) {
         char folder[1024];
-        const char *slash = strrchr(output, '/');
         snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - output) + 1 : 1, slash ? output : ".");
         if (!access(folder, W_OK | X_OK)) return MOTE_OK;
         mote_fail(error, MOTE_IO, "cannot write %s: %s", output, strerror(errno));
         return mote_hint(error, MOTE_IO, "make the folder first, or name one of yours");
     }
-    if (S_ISDIR(out.st_mode)) return mote_fail(error, MOTE_USAGE, "%s is a folder; name the file in it", output);
-    if (!stat(input, &in) && in.st_dev == out.st_dev && in.st_ino == out.st_ino) {
-        mote_fail(error, MOTE_USAGE, "%s is the model itself: the smaller one would replace it", output);
-        return mote_hint(error, MOTE_USAGE, "give the smaller model another name");
+    if (S_ISDIR(out.st_mode)) {
+        mote_fail(error, MOTE_USAGE, "%s is a folder", output);
+        return mote_hint(error, MOTE_USAGE, "name the file in it, as %s%ssmall.gguf", output,
+                         output[strlen(output) - 1] == '/' ? "" : "/");
     }
     char magic[4] = "";
     FILE *file = S_ISREG(out.st_mode) && out.st_size > 0 ? fopen(output, "rb") : NULL;
