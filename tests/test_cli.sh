@@ -344,6 +344,7 @@ says "and says so" "already at step 40; --steps M"
 json "resume of a finished run --json" loss
 { head -n 40 text.txt | sed 's/.*/{"text":"&"}/'; printf 'no json\n'; } >bad.jsonl
 code "--skip-bad" 0 train bad.jsonl -o sb.gguf $small --steps 2 --skip-bad
+says "--skip-bad: one line" "^warning: 1 bad line was skipped$"
 code "resume remembers --skip-bad" 0 train bad.jsonl -o sb.gguf --quiet --resume
 for i in 1 2 3 4 5 6 7 8; do echo "$i" && cat text.txt text.txt text.txt text.txt; done >much.txt
 "$mote" train much.txt -o fin.gguf --dim 64 --layers 6 --context 64 --batch 1 --tokenizer char --steps 2 \
@@ -392,8 +393,8 @@ grep -q -- '-nan' err && fail "nan has no sign" || ok "nan has no sign"
 code "after divergence" 1 train text.txt -o x.gguf $small --steps 30
 says "after divergence: at which step" "diverged at step"
 says "after divergence: what to do" "--force and a --lr lower than its 1e+30"
-code "after divergence: options first" 2 train text.txt -o x.gguf $small --steps 30 --heads 5
-says "after divergence: options first, named" "5 heads"
+code "after divergence: options first" 2 train text.txt -o x.gguf --dim 32 --heads 5
+says "after divergence: options first, named" "to 5 heads"
 code "after divergence: numbers first" 2 train text.txt -o x.gguf $small --qat q8_0 --type bf16
 code "resume after divergence" 5 train text.txt -o x.gguf $small --resume
 "$mote" train text.txt -o x.gguf $small --steps 30 --lr 1e30 --clip 0 --warmup 0 --force --json >out 2>err
@@ -621,6 +622,9 @@ check "tokenize --ids is one line" "$(wc -l <ids | tr -d ' ')" 1
 "$mote" tokenize m.gguf --text <ids >back.txt 2>err
 cmp -s line.txt back.txt && ok "tokenize: there and back" || fail "tokenize: there and back"
 code "tokenize: table" 0 tokenize m.gguf line.txt
+printf T >one.txt
+code "tokenize: one token" 0 tokenize m.gguf one.txt
+check "tokenize: one token, one byte" "$(tail -n 1 out)" "1 token for 1 byte, 1.00 bytes per token"
 code "tokenize: both forms" 2 tokenize m.gguf --ids --text
 printf '1 2 99999999' >badids
 code "tokenize: id out of range" 3 tokenize m.gguf --text badids
@@ -692,6 +696,8 @@ code "convert: a type that is none" 2 convert m.gguf m3.gguf --type f8
 code "convert: a type the form has no place for" 2 convert m.gguf m3.bin --type f16
 code "generate: an adapter that is none" 3 generate m.gguf -p a --lora text.txt
 says "adapter: what one is" "a PEFT folder"
+code "generate: an adapter that is a model" 3 generate m.gguf -p a --lora m2.gguf
+says "an adapter that is a model: says so" "m2.gguf is a model and no adapter"
 code "generate: scale of no adapter" 2 generate m.gguf -p a --lora-scale 2
 code "profile: an adapter of no model" 2 profile decode --lora m.folder -n 4
 
@@ -840,6 +846,8 @@ says "gate without a text: what to do" "hint: add --evaluate"
 for gate in ppl ppl=x ppl=-1% kl=1% top1=101% top1=0.5% bytes=1x speed=2 'ppl=1%,' ''; do
     code "gate \"$gate\"" 2 quantize float.gguf q.gguf --evaluate later.txt --gate "$gate"
 done
+code "a gate that is missing" 2 quantize float.gguf q.gguf --evaluate later.txt --gate 'ppl=1%,'
+says "a gate that is missing: says so" "a gate is missing before or after a comma"
 code "gptq without a text" 2 quantize float.gguf q.gguf --method gptq
 code "mixed without a target" 2 quantize float.gguf q.gguf --type mixed
 code "target and type" 2 quantize float.gguf q.gguf --type q4_0 --target-bits 5

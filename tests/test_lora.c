@@ -387,7 +387,7 @@ static void bad_tensors_are_refused_with_the_reason(void) {
 static void bad_gguf_adapters_are_refused_with_the_reason(void) {
     write_base(MOTE_FAMILY_LLAMA, false, MOTE_TYPE_F32);
     write_gguf("model", "llama", "lora", true, NULL);
-    refuse(ADAPTER, "'general.type' is 'model'", 1);
+    refuse(ADAPTER, "is a model and no adapter", 1);
     write_gguf("adapter", "qwen2", "lora", true, NULL);
     refuse(ADAPTER, "'general.architecture' is 'qwen2'", 2);
     write_gguf("adapter", "llama", "control_vector", true, NULL);
@@ -398,7 +398,9 @@ static void bad_gguf_adapters_are_refused_with_the_reason(void) {
     refuse(ADAPTER, "asks for what mote does not compute", 5);
     write_gguf("adapter", "llama", "lora", true, "token_types.weight");
     refuse(ADAPTER, "'token_types.weight' has no place", 6);
-    refuse(BASE, "'general.type'", 7);
+    refuse(BASE, "is a model and no adapter", 7);
+    write_gguf("imatrix", "llama", "lora", true, NULL);
+    refuse(ADAPTER, "'general.type' is 'imatrix'", 10);
     refuse("tests/test.h", "not a GGUF file", 8);
     refuse("build/nothing-is-here", "cannot open", 9);
 }

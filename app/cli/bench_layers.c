@@ -43,7 +43,8 @@ static mote_status run_bench_layers(int n_arguments, const char *const *argument
         return MOTE_OK;
     }
     char text[SHORT_TEXT], more[SHORT_TEXT];
-    out_print("model         %s parameters in %d layers, %s\n", text_count((double)parameters, text), config.layers,
+    out_print("model         %s parameters in %d layer%s, %s\n", text_count((double)parameters, text), config.layers,
+              plural((uint64_t)config.layers),
               mote_type_name(types[type]));
     out_print("weights held  %s: a layer %s, which all share\n", text_bytes(held, text),
               text_bytes((double)r.layer_bytes, more));

@@ -107,6 +107,8 @@ void print_error(const mote_error *error) {
     fprintf(stderr, "%s\n", error->hint);
 }
 
+const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
 const char *text_bytes(double bytes, char out[SHORT_TEXT]) {
     static const char *const units[] = {"B", "KB", "MB", "GB", "TB"};
     int unit = 0;

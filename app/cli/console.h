@@ -24,6 +24,8 @@ bool console_is_terminal(void); /* of standard error */
 bool console_color(void);       /* a terminal, and neither NO_COLOR nor TERM=dumb */
 int console_width(void);
 
+/* "s", or "" after one. */
+const char *plural(uint64_t count);
 /* "12.3 MB", "1.24 M", "1 h 02 min"; 24 bytes always suffice. */
 enum { SHORT_TEXT = 24 };
 const char *text_bytes(double bytes, char out[SHORT_TEXT]);

@@ -50,7 +50,8 @@ static mote_status parse_one(const char *text, struct gate *gate, mote_error *er
         *gate = (struct gate){.kind = (enum gate_kind)kind, .limit = value * unit};
         return MOTE_OK;
     }
-    mote_fail(error, MOTE_USAGE, "--gate %.80s: a gate is ppl=X%%, kl=X, top1=X%% or bytes=X", text);
+    if (!*text) mote_fail(error, MOTE_USAGE, "--gate: a gate is missing before or after a comma, or all of them are");
+    else mote_fail(error, MOTE_USAGE, "--gate %.80s: a gate is ppl=X%%, kl=X, top1=X%% or bytes=X", text);
     return mote_hint(error, MOTE_USAGE, "for example --gate ppl=1%%,bytes=4MB");
 }
 

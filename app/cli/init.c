@@ -29,8 +29,8 @@ static mote_status run_init(int n_arguments, const char *const *arguments, mote_
     if (status) return status;
     char count[SHORT_TEXT];
     unsigned long long parameters = mote_config_parameters(&config);
-    note("%s: %s, %d layers of %d, %s parameters, random weights", output, mote_family_name(config.family),
-         config.layers, config.dim, text_count((double)parameters, count));
+    note("%s: %s, %d layer%s of %d, %s parameters, random weights", output, mote_family_name(config.family),
+         config.layers, plural((uint64_t)config.layers), config.dim, text_count((double)parameters, count));
     if (!option_json) return MOTE_OK;
     mote_buffer buffer = {0};
     mote_buffer_print(&buffer, "{\"model\":");

@@ -55,7 +55,8 @@ mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepare
                  info.skipped_files == 1 ? "" : "s", info.skipped_files == 1 ? "is" : "are");
     note("text       %s in %d file%s, %llu document%s%s", text_bytes((double)info.bytes, size), info.files,
          info.files == 1 ? "" : "s", (unsigned long long)info.documents, info.documents == 1 ? "" : "s", skipped);
-    if (info.skipped_lines) warn("%llu bad lines were skipped", (unsigned long long)info.skipped_lines);
+    if (info.skipped_lines) warn("%llu bad line%s skipped", (unsigned long long)info.skipped_lines,
+                                 info.skipped_lines == 1 ? " was" : "s were");
     return MOTE_OK;
 }
 
@@ -104,16 +105,16 @@ mote_status prepare_dataset(struct prepared *prepared, mote_error *error) {
     facts->validation_tokens = mote_dataset_tokens(prepared->dataset, MOTE_SPLIT_VALIDATION);
     facts->train_bytes = mote_dataset_bytes(prepared->dataset, MOTE_SPLIT_TRAIN);
     facts->vocab = mote_tokenizer_vocab(prepared->tokenizer);
-    note("data       %llu tokens to train on, %llu for validation", (unsigned long long)facts->train_tokens,
-         (unsigned long long)facts->validation_tokens);
+    note("data       %llu token%s to train on, %llu for validation", (unsigned long long)facts->train_tokens,
+         plural(facts->train_tokens), (unsigned long long)facts->validation_tokens);
     /* The smallest context the recipe chooses is 16: two windows of 8, and the target of the last. */
     enum { LEAST_TOKENS = 17, FEW_TOKENS = 1000 };
     unsigned long long there = facts->train_tokens, needed = LEAST_TOKENS;
     if (setup.context != UNSET_INTEGER && setup.context + 1 > LEAST_TOKENS)
         needed = (unsigned long long)setup.context + 1;
     if (there < needed) {
-        mote_fail(error, MOTE_BAD_FILE, "the text has %llu tokens to train on; at least %llu are needed", there,
-                  needed);
+        mote_fail(error, MOTE_BAD_FILE, "the text has %llu token%s to train on; at least %llu are needed", there,
+                  plural(there), needed);
         return mote_hint(error, MOTE_BAD_FILE, needed > LEAST_TOKENS ? "use more text or a smaller --context"
                                                                      : "use more text: a book is a good start");
     }

@@ -89,10 +89,10 @@ static void print_text(const struct quantize_result *r, const struct gates *gate
     mote_buffer_print(buffer, "speed          %.0f -> %.0f tokens/s\n", r->speed.tokens_per_second_before,
                       r->speed.tokens_per_second_after);
     if (r->has_loss) {
-        mote_buffer_print(buffer, "perplexity     %.4f -> %.4f (%+.3f %%), over %llu tokens\n",
+        mote_buffer_print(buffer, "perplexity     %.4f -> %.4f (%+.3f %%), over %llu token%s\n",
                           r->lost.perplexity_before, r->lost.perplexity_after,
                           100 * (r->lost.perplexity_after / r->lost.perplexity_before - 1),
-                          (unsigned long long)r->lost.tokens);
+                          (unsigned long long)r->lost.tokens, plural(r->lost.tokens));
         mote_buffer_print(buffer, "KL             %.3g nats a token, 99 %% below %.3g\n", r->lost.kl_mean,
                           r->lost.kl_p99);
         mote_buffer_print(buffer, "top-1          %.2f %% the same\n", 100 * r->lost.top1_agreement);

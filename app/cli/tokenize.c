@@ -99,8 +99,8 @@ static mote_status to_tokens(const mote_tokenizer *tokenizer, const char *text, 
         mote_buffer_print(&buffer, "\n");
     } else {
         print_table(tokenizer, tokens, n, &buffer);
-        mote_buffer_print(&buffer, "%zu tokens for %zu bytes, %.2f bytes per token\n", n, size,
-                          n ? (double)size / (double)n : 0.0);
+        mote_buffer_print(&buffer, "%zu token%s for %zu byte%s, %.2f bytes per token\n", n, plural(n), size,
+                          plural(size), n ? (double)size / (double)n : 0.0);
     }
     mote_free(tokens);
     return out_buffer(&buffer, error);

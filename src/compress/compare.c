@@ -136,8 +136,8 @@ static mote_status prepare(comparison *k, uint64_t max_tokens, int threads, mote
     const size_t row = (size_t)k->model[0]->program->vocab * sizeof(float);
     k->n_tokens = mote_dataset_tokens(k->dataset, k->split);
     if (k->n_tokens < 2)
-        return mote_fail(error, MOTE_USAGE, "this part of the text has %llu tokens; a comparison needs 2 at least",
-                         (unsigned long long)k->n_tokens);
+        return mote_fail(error, MOTE_USAGE, "this part of the text has %llu token%s; a comparison needs 2 at least",
+                         (unsigned long long)k->n_tokens, k->n_tokens == 1 ? "" : "s");
     if (mote_dataset_vocab(k->dataset) > k->model[0]->program->vocab)
         return mote_fail(error, MOTE_USAGE, "the text was encoded with %d tokens, the models have only %d",
                          mote_dataset_vocab(k->dataset), k->model[0]->program->vocab);

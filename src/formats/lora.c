@@ -114,8 +114,20 @@ static mote_status check_string(const mote_gguf *file, const char *key, const ch
                      mote_gguf_shown(found, room), wanted);
 }
 
+/* Models say "model", or nothing. */
+static mote_status check_kind(const mote_gguf *file, mote_error *error) {
+    mote_status status = MOTE_OK;
+    mote_string found;
+    if (mote_gguf_string(file, "general.type", &found, &status, error) ? !is(found, "model") : status != MOTE_OK)
+        return status;
+    mote_fail(error, MOTE_BAD_FILE, "%s is a model and no adapter: its general.type is not 'adapter'", file->name);
+    return mote_hint(error, MOTE_BAD_FILE, "an adapter is what LoRA training wrote beside its model: a PEFT folder, or "
+                                           "GGUF by convert_lora_to_gguf.py");
+}
+
 static mote_status check_keys(const mote_gguf *file, const mote_model *model, double *alpha, mote_error *error) {
-    mote_status status = check_string(file, "general.type", "adapter", error);
+    mote_status status = check_kind(file, error);
+    if (status == MOTE_OK) status = check_string(file, "general.type", "adapter", error);
     if (status == MOTE_OK) status = check_string(file, "adapter.type", "lora", error);
     if (status == MOTE_OK)
         status = check_string(file, "general.architecture", mote_family_name(model->config.family), error);

@@ -149,10 +149,10 @@ static void print_text(mote_buffer *out, const listing *l) {
     for (int i = 0; i < p->n_ops; i++) print_op(out, l, i, true, &w, &flow);
     mote_buffer_print(
         out,
-        "%s: %s, vocabulary %d, context %d, width %d, %d layers, %d heads (%d for keys and values) of %d, "
+        "%s: %s, vocabulary %d, context %d, width %d, %d layer%s, %d head%s (%d for keys and values) of %d, "
         "feed-forward %d\n",
         l->model->name ? l->model->name : "model", mote_family_name(c->family), c->vocab, c->context, c->dim, c->layers,
-        c->heads, c->kv_heads, c->head_dim, c->hidden);
+        c->layers == 1 ? "" : "s", c->heads, c->heads == 1 ? "" : "s", c->kv_heads, c->head_dim, c->hidden);
     mote_buffer_print(out, "one token at position %d: FLOPs, and bytes of weights and of keys and values read\n\n",
                       l->position);
     mote_buffer_print(out, "%*s  %-*s  %-*s  %*s  %-*s  %*s  %*s  %*s\n", (int)w.layer, "layer", (int)w.op, "op",

@@ -109,8 +109,8 @@ static mote_status prepare(evaluation *e, uint64_t max_tokens, mote_error *error
     const char *split = e->split == MOTE_SPLIT_TRAIN ? "training" : "validation";
     e->n_tokens = mote_dataset_tokens(e->dataset, e->split);
     if (e->n_tokens < 2)
-        return mote_fail(error, MOTE_USAGE, "the %s part of the text has %llu tokens; evaluation needs 2 at least",
-                         split, (unsigned long long)e->n_tokens);
+        return mote_fail(error, MOTE_USAGE, "the %s part of the text has %llu token%s; evaluation needs 2 at least",
+                         split, (unsigned long long)e->n_tokens, e->n_tokens == 1 ? "" : "s");
     if (mote_dataset_vocab(e->dataset) > e->exec->program->vocab)
         return mote_fail(error, MOTE_USAGE, "the text was encoded with %d tokens, the model has only %d",
                          mote_dataset_vocab(e->dataset), e->exec->program->vocab);

@@ -233,8 +233,8 @@ mote_status mote_recipe_complete(const mote_recipe_facts *facts, mote_config *co
     if (!(facts->minutes >= 0 && facts->minutes <= 1e9) || !(facts->epochs >= 0 && facts->epochs <= 1e9))
         return mote_fail(error, MOTE_USAGE, "%g minutes and %g epochs are not possible", facts->minutes, facts->epochs);
     if (facts->train_tokens < 2)
-        return mote_fail(error, MOTE_USAGE, "the training text has %llu tokens; training needs 2 at least",
-                         (unsigned long long)facts->train_tokens);
+        return mote_fail(error, MOTE_USAGE, "the training text has %llu token%s; training needs 2 at least",
+                         (unsigned long long)facts->train_tokens, facts->train_tokens == 1 ? "" : "s");
     if (config->vocab <= 0) config->vocab = facts->vocab;
     cook c = {.facts = facts,
               .config = config,
