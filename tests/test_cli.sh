@@ -264,7 +264,14 @@ for type in q8_0 q4_0 q3h; do
     grep -q " $type" out && ok "--qat $type is in the file" || fail "--qat $type is in the file"
 done
 code "a type beside --qat" 2 train text.txt -o f.gguf $small --qat q8_0 --type bf16
-for precision in f16 bf16; do
+code "--precision f16" 2 train text.txt -o none.gguf $small --precision f16
+says "--precision f16: why" "gradients leave its range"
+for command in train plan "bench train" "profile train"; do
+    code "help $command: no f16" 0 help $command
+    grep -- '--precision ' out | grep -q '|f16' && fail "help $command: no f16 among precisions" ||
+        ok "help $command: no f16 among precisions"
+done
+for precision in bf16; do
     code "--precision $precision" 2 train text.txt -o none.gguf $small --precision $precision
     says "--precision $precision: what to do" "int8 is the precision"
 done

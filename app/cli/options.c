@@ -161,6 +161,13 @@ static mote_status set_number(const struct option *row, const char *name, const 
     return MOTE_OK;
 }
 
+/* Words that stand to reason and are no choice. */
+static const struct {
+    const char *option, *text, *why;
+} not_chosen[] = {
+    {"precision", "f16", "f16 is for files (--type f16): gradients leave its range; int8 is faster than f32"},
+};
+
 static mote_status set_choice(const struct option *row, const char *name, const char *text, mote_error *error) {
     size_t length;
     struct nearest nearest = {0};
@@ -179,6 +186,9 @@ static mote_status set_choice(const struct option *row, const char *name, const 
         nearest_try(&nearest, text, candidates[i]);
     }
     mote_fail(error, MOTE_USAGE, "%s is \"%s\", but must be one of %s", name, text, row->argument);
+    for (size_t i = 0; i < sizeof not_chosen / sizeof *not_chosen; i++)
+        if (!strcmp(row->name, not_chosen[i].option) && !strcmp(text, not_chosen[i].text))
+            return mote_hint(error, MOTE_USAGE, "%s", not_chosen[i].why);
     return nearest.best ? mote_hint(error, MOTE_USAGE, "did you mean %s?", nearest.best) : MOTE_USAGE;
 }
 

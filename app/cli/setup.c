@@ -12,7 +12,7 @@
 #define OPTIMIZERS "adamw|muon|sgd"
 #define SCHEDULES "constant|linear|cosine|cosine-restarts|wsd"
 #define TYPES "f32|f16|bf16"
-#define PRECISIONS "f32|f16|bf16|int8" /* in the order of mote_precision */
+#define PRECISIONS "f32|bf16|int8" /* in the order of precisions[] */
 #define QAT_TYPES "off|q8_0|q4_0|q3h"
 #define MOST_VOCAB 1048576
 
@@ -168,6 +168,7 @@ mote_config setup_config(void) {
     return config;
 }
 
+static const mote_precision precisions[] = {MOTE_PRECISION_F32, MOTE_PRECISION_BF16, MOTE_PRECISION_INT8};
 /* In the order of QAT_TYPES. */
 static const mote_type qat_types[] = {MOTE_TYPE_F32, MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0, MOTE_TYPE_Q3H};
 
@@ -183,7 +184,7 @@ mote_train_options setup_train_options(void) {
 #undef X
     if (setup.optimizer != UNSET) options.optimizer = (mote_optimizer)setup.optimizer;
     if (setup.schedule != UNSET) options.schedule = (mote_schedule)setup.schedule;
-    if (setup.precision != UNSET) options.precision = (mote_precision)setup.precision;
+    if (setup.precision != UNSET) options.precision = precisions[setup.precision];
     if (setup.qat != UNSET) options.qat = qat_types[setup.qat];
     options.threads = (int)option_threads;
     return options;
@@ -217,7 +218,8 @@ void setup_store(const mote_config *config, const mote_train_options *options) {
 #undef X
     setup.optimizer = (int)options->optimizer;
     setup.schedule = (int)options->schedule;
-    setup.precision = (int)options->precision;
+    for (int i = 0; i < (int)(sizeof precisions / sizeof *precisions); i++)
+        if (precisions[i] == options->precision) setup.precision = i;
     for (int i = 0; i < (int)(sizeof qat_types / sizeof *qat_types); i++)
         if (qat_types[i] == options->qat) setup.qat = i;
 }
