@@ -271,10 +271,8 @@ for command in train plan "bench train" "profile train"; do
     grep -- '--precision ' out | grep -q '|f16' && fail "help $command: no f16 among precisions" ||
         ok "help $command: no f16 among precisions"
 done
-for precision in bf16; do
-    code "--precision $precision" 2 train text.txt -o none.gguf $small --precision $precision
-    says "--precision $precision: what to do" "int8 is the precision"
-done
+code "--precision bf16" 2 train text.txt -o none.gguf $small --precision bf16
+says "--precision bf16: what to do" "int8 is the precision"
 for family in llama gpt2 qwen2 qwen3 gemma3 smollm3; do for optimizer in adamw muon sgd; do
     code "$family with $optimizer" 0 train text.txt -o f.gguf $small --steps 3 --family $family \
         --optimizer $optimizer --force
@@ -763,6 +761,9 @@ json "bench layers --json has its keys" ms_per_layer ms_per_token bytes_per_seco
 code "bench layers: heads" 2 bench layers --dim 64 --heads 5
 code "profile decode" 0 profile decode m.gguf -n 16
 grep -q '^linear .*%' out && grep -q 'attn_output' out && ok "profile: bars and table" || fail "profile: bars and table"
+past=$(sed -n 's/.* \([0-9]*\) % of [a-zA-Z0-9]*.*/\1/p' out | awk '$1 > 100 { n = 1 } END { print n + 0 }')
+said=$(grep -c '^note .* of a peak: this machine was busier' err)
+check "profile: more than 100 % is explained" "$said" "$past"
 check "profile: no colour in a pipe" "$(grep -c "$(printf '\033')" out)" 0
 code "profile prefill --json" 0 profile prefill m.gguf -n 32 -t 1 --json
 json "profile prefill --json has its keys" kind seconds ops_seconds barrier_seconds starting_seconds roof ops held_in
@@ -799,13 +800,17 @@ check "chat with chatml" $? 0
 code "train a model to quantize" 0 train text.txt -o float.gguf --dim 48 --layers 2 --heads 2 --hidden 80 --context 32 \
     --batch 8 --steps 60 --tokenizer char --quiet
 awk 'NR > 120' text.txt >later.txt
-fields="bits_per_weight file_bytes perplexity_before perplexity_after kl_mean kl_p99 top1_agreement"
+fields="bits_per_weight file_bytes perplexity_before perplexity_after kl_mean kl_p99 top1_agreement quantize_seconds"
 fields="$fields tokens_per_second_before tokens_per_second_after tensors gates ram_bytes method written"
 for type in q8_0 q4_0 q3h q43 i8 q3_k q4_k iq4_nl f16 bf16 f32; do
     rm -f small.gguf
     code "quantize --type $type" 0 quantize float.gguf small.gguf --type $type --calibrate text.txt --json
     code "$type runs" 0 eval small.gguf later.txt --json
 done
+code "quantize to blocks longer than the rows" 0 quantize float.gguf small.gguf --type q4_k
+says "and says what that costs" "^note       q4_k takes up to 24.0 bits a weight, not 4.5, in .* blocks of 256"
+code "quantize to blocks that fit" 0 quantize m.gguf small.gguf --type q4_0
+grep -q '^note .*bits a weight' err && fail "and says nothing" || ok "and says nothing"
 code "quantize --json" 0 quantize float.gguf small.gguf --type q4_0 --calibrate text.txt --evaluate later.txt --json
 json "quantize --json has its keys" $fields
 cp out report.json

@@ -60,6 +60,7 @@ static int print_means(const mote_crossover *c, int begin) {
 
 static void print_table(const mote_crossover *c) {
     static const char *const forms[] = {"forward", "input gradient", "weight gradient"};
+    double most = 0;
     out_print("%-38s %8s %9s %8s %6s  %-4s %7s\n", "GFLOP/s: tokens x outputs x inputs", "mote", "packing", "BLAS",
               "ratio", "best", "of peak");
     for (int i = 0; i < c->n_rows; i++) {
@@ -69,9 +70,11 @@ static void print_table(const mote_crossover *c) {
         snprintf(name, sizeof name, "%-15s %4d x %5d x %4d%s", forms[r->form], r->tokens, r->outputs, r->inputs, count);
         struct figures f = figures_of(c, r);
         print_figures(name, &f);
+        most = fmax(most, f.part);
     }
     out_print("\ngeometric means\n");
     for (int i = 0; i < c->n_rows;) i = print_means(c, i);
+    note_past_peak(most);
     out_print(
         "\n%d thread%s, peak %.0f GFLOP/s; packing: mote with the weight packed each time, which training does once a "
         "step\n",

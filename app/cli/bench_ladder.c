@@ -1,4 +1,5 @@
 /* mote bench ladder: what each step of an integer kernel is worth on this machine. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +29,9 @@ static void print_ladder(const mote_ladder *ladder) {
                   ladder->rung[i ? i - 1 : 0].seconds / r->seconds, ladder->rung[0].seconds / r->seconds,
                   r->weight_bytes / r->seconds * 1e-9, share, r->what);
     }
+    double most = 0;
+    for (int i = 0; i < MOTE_LADDER_RUNGS; i++) most = fmax(most, 100 * ladder->rung[i].roof_share);
+    note_past_peak(most);
     out_print("%llu dot products of 32 weights are the same integers on every rung; outputs differ by %.1e of the "
               "largest\n\n", (unsigned long long)ladder->integers, ladder->largest_error);
 }

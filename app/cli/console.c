@@ -97,6 +97,12 @@ void warn(const char *format, ...) {
     fputc('\n', stderr);
 }
 
+void note_past_peak(double percent) {
+    if (percent < 100.5) return; /* printed as 100 */
+    note("note       %.0f %% of a peak: this machine was busier while the peak was measured than later; measure again "
+         "when it is quiet", percent);
+}
+
 void print_error(const mote_error *error) {
     fflush(stdout);
     if (error->status == MOTE_INTERRUPTED) print_label("interrupted", "33");

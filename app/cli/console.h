@@ -19,6 +19,8 @@ mote_status out_buffer(mote_buffer *buffer, mote_error *error);
 void console_quiet(bool quiet);
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Says why a part of a measured peak is printed that is more than 100 %; silent below. */
+void note_past_peak(double percent);
 void print_error(const mote_error *error);
 bool console_is_terminal(void); /* of standard error */
 bool console_color(void);       /* a terminal, and neither NO_COLOR nor TERM=dumb */

@@ -17,6 +17,8 @@ struct profile_sum {
 enum profile_by { BY_KIND, BY_NAME, BY_OP };
 /* In the order of the program, kinds with the longest first; n sums, freed with free(). NULL: no memory. */
 struct profile_sum *profile_sums(const mote_profile *profile, enum profile_by by, int *n);
+/* The largest part of its roof that one of them comes to, in percent. */
+double profile_most(const struct profile_sum *sums, int n);
 /* Time that is no op's: a title and seconds each; how many of the six are shown. */
 struct profile_rest {
     const char *title;

@@ -1,4 +1,5 @@
 /* A profile on the terminal: a bar for each kind of op and for the time between them, then a line for each op. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,13 @@ struct profile_sum *profile_sums(const mote_profile *profile, enum profile_by by
     }
     if (sums && by == BY_KIND) qsort(sums, (size_t)*n, sizeof *sums, longest_first);
     return sums;
+}
+
+double profile_most(const struct profile_sum *sums, int n) {
+    double most = 0;
+    for (int i = 0; i < n; i++)
+        if (sums[i].seconds > 0) most = fmax(most, 100 * sums[i].roof_seconds / sums[i].seconds);
+    return most;
 }
 
 int profile_rests(const mote_profile *p, struct profile_rest rests[PROFILE_RESTS]) {
@@ -182,6 +190,7 @@ mote_status profile_print(const mote_profile *profile, const char *model, bool a
         if (!all_layers)
             mote_buffer_print(&out, "\nan op of all %d layers is one line; --all-layers tells them apart\n", layers);
         status = out_buffer(&out, error);
+        note_past_peak(fmax(profile_most(kinds, n_kinds), profile_most(ops, n_ops)));
     }
     free(kinds);
     free(ops);

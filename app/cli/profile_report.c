@@ -205,6 +205,9 @@ mote_status profile_report(const mote_profile *p, const char *model, const char 
     mote_buffer_print(&out, "</div>\n");
     print_plot(p, sums, n, &out);
     print_rows(p, sums, n, &out);
+    if (profile_most(sums, n) >= 100.5)
+        mote_buffer_print(&out, "<p>More than 100 %% of a roof: this machine was busier while the roof was measured "
+                                "than later. Measure again when it is quiet.</p>\n");
     mote_buffer_print(&out, "<footer>mote %s. The same figures for machines: mote profile --json.</footer>\n</main>"
                             "</body></html>\n", mote_version());
     free(sums);

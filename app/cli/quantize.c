@@ -251,6 +251,7 @@ static mote_status run_quantize(int n_arguments, const char *const *arguments, m
     mote_status status = check_options(&run, error), gate = MOTE_OK;
     if (!status) status = open_all(&run, error);
     if (!status) status = quantize(&run, error);
+    if (!status) quantize_note_padding(run.result.report);
     if (!status) status = measure(&run, error);
     if (!status) {
         gate = gates_check(&run.gates, &run.result.lost, run.result.file_bytes, error);
@@ -283,11 +284,10 @@ const struct command command_quantize = {
         "format. A tied embedding and head are one tensor. With a text, both models run over it: perplexity before and "
         "after, KL divergence of the smaller model from the other (mean, 99th percentile, nats a token) and how often "
         "their likeliest tokens agree. Bits a weight count all that is in the file. RAM is the weights as they run and "
-        "a "
-        "session of the whole context.\n\n"
+        "a session of the whole context; quantize_seconds of --json are the rounding with its calibration, without the "
+        "measuring.\n\n"
         "Rows whose length is no multiple of a type's block (32, or 256 of q3_k and q4_k) are padded; other programs "
-        "do "
-        "not read such files.",
+        "do not read such files. OUTPUT is GGUF, its name ends with .gguf or has no ending.",
     .example = "mote quantize model.gguf small.gguf --type q4_0 --calibrate text.txt --gate ppl=1%",
     .least = 2,
     .most = 2,

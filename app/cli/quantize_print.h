@@ -15,6 +15,8 @@ struct quantize_result {
     bool written;
 };
 
+/* A note where padding makes tensors much larger than their type's bits a weight say. */
+void quantize_note_padding(const mote_quantize_report *report);
 void quantize_print(const struct quantize_result *result, const struct gates *gates, const char *input,
                     const char *output, mote_buffer *buffer);
 

@@ -231,8 +231,8 @@ static void print_prepared(const struct training *training) {
             line += length + (line[length] == '\n');
         }
     note("model      %s, %d layer%s of %d, context %d, %s parameters", mote_family_name(prepared->config.family),
-         prepared->config.layers, plural((uint64_t)prepared->config.layers), prepared->config.dim, prepared->config.context,
-         text_count((double)prepared->plan.parameters, count));
+         prepared->config.layers, plural((uint64_t)prepared->config.layers), prepared->config.dim,
+         prepared->config.context, text_count((double)prepared->plan.parameters, count));
     if (prepared->options.precision != MOTE_PRECISION_F32 || prepared->options.qat != MOTE_TYPE_F32)
         note("numbers    products in %s, weights %s%s", setup_precision_name(prepared->options.precision),
              prepared->options.qat == MOTE_TYPE_F32 ? "as they are" : "rounded to and saved as ",
@@ -241,13 +241,14 @@ static void print_prepared(const struct training *training) {
     note("memory     %s planned%s%s%s", text_bytes((double)prepared->plan.total_bytes, bytes), there ? ", " : "",
          there ? text_bytes((double)there, available) : "", there ? " available" : "");
     unsigned long long part = train_evaluation_tokens(training), whole = prepared->facts.validation_tokens;
+    const long long every = training->evaluate_every;
     if (whole && part < whole)
-        note("evaluate   every %lld step%s, val over %llu of the %llu validation tokens, evenly spread; at the end over "
-             "all",
-             (long long)training->evaluate_every, plural((uint64_t)training->evaluate_every), part, whole);
+        note("evaluate   every %lld step%s, val over %llu of the %llu validation tokens, evenly spread; at the end "
+             "over all",
+             every, plural((uint64_t)every), part, whole);
     else if (whole)
-        note("evaluate   every %lld step%s, val over all %llu validation tokens", (long long)training->evaluate_every,
-             plural((uint64_t)training->evaluate_every), whole);
+        note("evaluate   every %lld step%s, val over all %llu validation tokens", every, plural((uint64_t)every),
+             whole);
 }
 
 /* A new model, or that of --from. */
