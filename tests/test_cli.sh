@@ -413,7 +413,7 @@ code "train --from" 0 train text.txt --from base.gguf -o tuned.gguf --steps 20 -
 json "train --from --json" loss perplexity
 says "--from: what is trained" "^from       base.gguf: GGUF, f32$"
 says "--from: the loss before" "^before     val [0-9.]*, perplexity"
-says "--from: a lower rate" "^choice     learning rate .* of what a model of width 32 begins with"
+says "--from: a lower rate" "^choice     learning rate .*, lower than for a new model"
 check "--from leaves the model alone" "$(sum base.gguf)" "$base"
 before=$(sed -n 's/^before .*perplexity \([0-9]*\).*/\1/p' err)
 after=$(sed -n 's/.*"perplexity":\([0-9]*\).*/\1/p' out)

@@ -212,23 +212,24 @@ static void the_recipe_is_gentler(void) {
     for (int i = 0; i < 3; i++) {
         mote_recipe_facts facts = {
             .train_tokens = 300000, .validation_tokens = 30000, .train_bytes = 300000, .vocab = 65};
-        mote_train_options o[2];
-        char *reasons[2] = {NULL};
-        for (int tuned = 0; tuned < 2; tuned++) {
+        mote_train_options o[3];
+        char *reasons[3] = {NULL};
+        for (int tuned = 0; tuned < 3; tuned++) {
             mote_config c = shape(MOTE_FAMILY_LLAMA);
             mote_error error = {0};
             o[tuned] = mote_train_options_default();
             o[tuned].optimizer = optimizers[i];
-            facts.fine_tuning = tuned;
+            if (tuned == 2) o[tuned].qat = MOTE_TYPE_Q4_0;
+            facts.fine_tuning = tuned > 0;
             CHECK(mote_recipe_complete(&facts, &c, &o[tuned], &reasons[tuned], &error) == MOTE_OK, "%s", error.message);
         }
         const double epochs = (double)o[1].steps * o[1].batch * o[1].accumulate * 48 / 300000;
         CHECK(o[1].lr < 0.5 * o[0].lr && o[1].lr > 0.02 * o[0].lr, "%g, tuned %g", o[0].lr, o[1].lr);
+        CHECK(o[2].lr == 0.5 * o[1].lr, "%g, with qat %g", o[1].lr, o[2].lr);
         CHECK(epochs > 1 && epochs < 4 && o[1].steps < o[0].steps / 2, "%g epochs", epochs);
         CHECK(o[1].warmup <= 20 && o[1].warmup >= 1, "%lld", (long long)o[1].warmup);
         CHECK(strstr(reasons[1], "trained model") && !strstr(reasons[0], "trained model"), "%s", reasons[1]);
-        mote_free(reasons[0]);
-        mote_free(reasons[1]);
+        for (int k = 0; k < 3; k++) mote_free(reasons[k]);
     }
 }
 
