@@ -458,8 +458,12 @@ code "--lora without --from" 2 train text.txt -o none.gguf --lora x
 says "--lora without --from: what to do" "add --from MODEL"
 code "--from: bad file" 3 train text.txt --from bad.gguf -o none.gguf
 check "--from: what is refused leaves nothing" "$(ls -d none.gguf none.run 2>/dev/null)" ""
+umlaut=$(printf '\303\266')
+sed "s/fox/f${umlaut}x/g" text.txt >umlauts.txt
+code "--from: a text of other letters" 0 train umlauts.txt --from base.gguf -o short.gguf --steps 2 --batch 4 --quiet
+says "--from: a text of other letters, says so" "^warning: unknown tokens: [0-9]* of [0-9]*"
 code "--from: a shorter context" 0 train text.txt --from base.gguf -o short.gguf --steps 2 --batch 4 --context 16 \
-    --dim 32 --tokenizer char --quiet
+    --dim 32 --tokenizer char --quiet --force
 code "--from: a shorter context is in the file" 0 inspect short.gguf
 grep -q 'context_length  *u32  *16$' out && ok "--from: and is 16" || fail "--from: and is 16"
 code "quantize to tune" 0 quantize base.gguf base4.gguf --type q4_0

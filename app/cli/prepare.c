@@ -107,6 +107,10 @@ mote_status prepare_dataset(struct prepared *prepared, mote_error *error) {
     facts->vocab = mote_tokenizer_vocab(prepared->tokenizer);
     note("data       %llu token%s to train on, %llu for validation", (unsigned long long)facts->train_tokens,
          plural(facts->train_tokens), (unsigned long long)facts->validation_tokens);
+    if (prepared->fine_tuning) /* a vocabulary that was not made for this text */
+        warn_unknown(mote_dataset_unknown(prepared->dataset, MOTE_SPLIT_TRAIN) +
+                         mote_dataset_unknown(prepared->dataset, MOTE_SPLIT_VALIDATION),
+                     facts->train_tokens + facts->validation_tokens);
     /* The smallest context the recipe chooses is 16: two windows of 8, and the target of the last. */
     enum { LEAST_TOKENS = 17, FEW_TOKENS = 1000 };
     unsigned long long there = facts->train_tokens, needed = LEAST_TOKENS;
