@@ -124,9 +124,9 @@ const struct command command_plan = {
     .name = "plan",
     .arguments = "[TEXT...]",
     .summary = "say what a training run would choose and the memory it needs",
-    .details =
-        "Takes the options of mote train that say how a new model is trained. With TEXT the choices are made for that text; without, for --tokens and "
-        "--vocab. No model is built.",
+    .details = "Takes the options of mote train that say how a new model is trained. With TEXT the choices are made "
+               "for that text; without, for --tokens and "
+               "--vocab. No model is built.",
     .example = "mote plan corpus.txt --dim 256 --layers 8",
     .least = 0,
     .most = -1,

@@ -3,7 +3,7 @@
 #ifndef MOTE_BASE_BUFFER_H
 #define MOTE_BASE_BUFFER_H
 
-#include "base/bytes.h"
+#include "base/strings.h"
 #include "base/status.h"
 #include "base/utf8.h"
 

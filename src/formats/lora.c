@@ -118,7 +118,8 @@ static mote_status check_string(const mote_gguf *file, const char *key, const ch
 static mote_status check_kind(const mote_gguf *file, mote_error *error) {
     mote_status status = MOTE_OK;
     mote_string found;
-    if (mote_gguf_string(file, "general.type", &found, &status, error) ? !mote_string_is(found, "model") : status != MOTE_OK)
+    if (mote_gguf_string(file, "general.type", &found, &status, error) ? !mote_string_is(found, "model")
+                                                                       : status != MOTE_OK)
         return status;
     mote_fail(error, MOTE_BAD_FILE, "%s is a model and no adapter: its general.type is not 'adapter'", file->name);
     return mote_hint(error, MOTE_BAD_FILE, "an adapter is what LoRA training wrote beside its model: a PEFT folder, or "

@@ -1,7 +1,7 @@
 /* Bytes of a file and strings in it, read in place: a string has a length and no NUL, a number any alignment and the
  * order of a file, which is little-endian. */
-#ifndef MOTE_BASE_BYTES_H
-#define MOTE_BASE_BYTES_H
+#ifndef MOTE_BASE_STRINGS_H
+#define MOTE_BASE_STRINGS_H
 
 #include <stdbool.h>
 #include <stddef.h>
