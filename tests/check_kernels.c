@@ -281,7 +281,7 @@ static void fill_rows(mote_type type, char *rows, size_t n, size_t row_bytes, in
     for (size_t i = 0; i < n; i++, rows += row_bytes) {
         for (size_t j = 0; j < row_bytes; j++) rows[j] = (char)draw(256);
         float scale = (float)draw_value() * 0.01f;
-        if (info->row_header_bytes) memcpy(rows, &scale, sizeof scale);
+        if (type == MOTE_TYPE_I8) memcpy(rows, &scale, sizeof scale);
         for (int j = 0; j < mote_blocks_of(k) && info->n_half_scales; j++) {
             uint16_t half = mote_f32_to_f16((float)draw_value() * 0.01f);
             memcpy(rows + j * info->block_bytes, &half, sizeof half);

@@ -191,16 +191,16 @@ static void bad_scales_are_refused(void) {
         CHECK(tensor->cols == 24 && mote_row_is_finite((mote_type)t, rows, 24), "%s", info->name);
         tensor->type = (mote_type)t;
         model->weight[id] = rows;
-        for (int i = 0; i < (info->row_header_bytes ? 1 : info->n_half_scales); i++) {
-            uint8_t *scale = rows + 2 * row_bytes + (info->row_header_bytes ? 0 : info->half_scale_at[i]);
+        for (int i = 0; i < (t == MOTE_TYPE_I8 ? 1 : info->n_half_scales); i++) {
+            uint8_t *scale = rows + 2 * row_bytes + (t == MOTE_TYPE_I8 ? 0 : info->half_scale_at[i]);
             const float infinite = -INFINITY;
-            if (info->row_header_bytes) memcpy(scale, &infinite, sizeof infinite);
+            if (t == MOTE_TYPE_I8) memcpy(scale, &infinite, sizeof infinite);
             else scale[0] = (uint8_t)i, scale[1] = 0x7c; /* infinity, or NaN */
             CHECK(mote_model_save(model, PATH, (mote_type)t, &error) == MOTE_OK, "%s", error.message);
             CHECK(mote_model_open(PATH, &opened, &error) == MOTE_BAD_FILE && !opened &&
                       strstr(error.message, "'blk.1.ffn_up.weight', row 2") && strstr(error.message, info->name),
                   "%s: %s", info->name, error.message);
-            memset(scale, 0, info->row_header_bytes ? 4 : 2);
+            memset(scale, 0, t == MOTE_TYPE_I8 ? 4 : 2);
         }
         tensor->type = MOTE_TYPE_F32;
         model->weight[id] = weights;
@@ -212,7 +212,7 @@ static void bad_scales_are_refused(void) {
         }
         weights[24 * 3 + 1] = 3e38f; /* beyond f16 scales and those of pairs */
         const mote_status status = mote_model_save(model, PATH, (mote_type)t, &error);
-        CHECK(status == (info->row_header_bytes ? MOTE_OK : MOTE_USAGE), "%s: %s", info->name, error.message);
+        CHECK(status == (t == MOTE_TYPE_I8 ? MOTE_OK : MOTE_USAGE), "%s: %s", info->name, error.message);
         free(rows);
         mote_model_close(model);
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fits the 128 points of q3h and the level ratio of q43, and prints src/quant/pair_tables.h.
 
-A block of 32 weights has one scale of 8 bits (src/quant/pairs.h) and 16 codes of 7 bits, each two weights. The points
+A block of 32 weights has one scale (src/quant/pairs.h, here of 8 bits) and 16 codes of 7 bits, each two weights. The points
 are fitted as the encoder uses them: every round searches each block's scale among the codes around a guess, assigns
 each pair to its nearest point, and moves the points to the weighted means (Lloyd 1982, with the scale in the loop).
 first[v + 128] counts the points whose even coordinate lies below v.

@@ -51,6 +51,7 @@ static void round_tile(work *w, int tile, int thread) {
     const mote_rounding *k = w->k;
     const size_t cols = (size_t)k->cols, row_bytes = mote_row_bytes(k->type, cols);
     const int begin = tile * TILE, end = begin + TILE < k->rows ? begin + TILE : k->rows;
+    const mote_type_info *info = mote_type_get(k->type);
     float *values = w->rows + (size_t)thread * 2 * cols, *rounded = values + cols;
     tile_sums *s = &w->sums[tile];
     const bool gptq = k->method == MOTE_QUANTIZE_GPTQ;
@@ -60,7 +61,9 @@ static void round_tile(work *w, int tile, int thread) {
         const mote_real *from = k->values + (size_t)r * cols;
         for (size_t i = 0; i < cols; i++) values[i] = (float)from[i];
         if (s->misfit < 0 && !fits(k->type, values, cols)) s->misfit = r;
-        if (before) round_row(k, values, k->out + (size_t)r * row_bytes);
+        char *row = k->out + (size_t)r * row_bytes;
+        if (before) round_row(k, values, row);
+        else if (info->begin_row) info->begin_row(values, k->paid, row, cols);
     }
     if (s->misfit >= 0) return;
     if (gptq) mote_gptq_rows(k, begin, end - begin, w->room + (size_t)thread * w->room_values);
@@ -68,7 +71,7 @@ static void round_tile(work *w, int tile, int thread) {
         const mote_real *from = k->values + (size_t)r * cols;
         const char *row = k->out + (size_t)r * row_bytes;
         for (size_t i = 0; i < cols; i++) values[i] = (float)from[i];
-        mote_type_get(k->type)->to_f32(row, rounded, cols);
+        info->to_f32(row, rounded, cols);
         if (s->misfit < 0 && !mote_type_is_float(k->type) && !mote_row_is_finite(k->type, row, cols)) s->misfit = r;
         measure_row(k, values, rounded, s);
     }

@@ -121,7 +121,7 @@ const char *mote_gguf_shown(mote_string name, char room[MOTE_SHOWN_BYTES]);
 typedef struct {
     uint32_t id;
     const char *name;
-    uint32_t block_values, block_bytes, row_header_bytes;
+    uint32_t block_values, block_bytes, row_header_bytes, half_block_bytes; /* as in mote_type_info */
 } mote_ggml_type;
 const mote_ggml_type *mote_ggml_type_get(uint32_t id); /* NULL: not known */
 

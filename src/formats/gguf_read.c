@@ -249,14 +249,17 @@ static mote_status read_tensor(reader *r, mote_gguf_tensor *tensor, uint64_t *of
     tensor->ggml_type = (uint32_t)type;
     const mote_ggml_type *info = mote_ggml_type_get(tensor->ggml_type);
     if (!info) return MOTE_OK;
-    if (tensor->dims[0] % info->block_values != 0 && !r->file->padded_rows)
+    const uint32_t unit = info->half_block_bytes ? info->block_values / 2 : info->block_values;
+    if (tensor->dims[0] % unit != 0 && !r->file->padded_rows)
         return mote_fail(r->error, MOTE_BAD_FILE,
                          "%s: tensor '%s' has rows of %llu values, not whole blocks of %u as %s needs", path, name,
-                         (unsigned long long)tensor->dims[0], info->block_values, info->name);
+                         (unsigned long long)tensor->dims[0], unit, info->name);
     size_t row_bytes;
-    uint64_t blocks = (tensor->dims[0] + info->block_values - 1) / info->block_values; /* dims are below 2^63 */
-    if (__builtin_mul_overflow(blocks, info->block_bytes, &row_bytes) ||
-        __builtin_add_overflow(row_bytes, info->row_header_bytes, &row_bytes) ||
+    const uint64_t rest = tensor->dims[0] % info->block_values; /* dims are below 2^63 */
+    const bool half = info->half_block_bytes && rest <= unit;
+    const uint32_t last = !rest ? 0 : half ? info->half_block_bytes : info->block_bytes;
+    if (__builtin_mul_overflow(tensor->dims[0] / info->block_values, info->block_bytes, &row_bytes) ||
+        __builtin_add_overflow(row_bytes, info->row_header_bytes + last, &row_bytes) ||
         __builtin_mul_overflow(elements / tensor->dims[0], row_bytes, &tensor->bytes))
         return mote_fail(r->error, MOTE_BAD_FILE, "%s: tensor '%s' is larger than any file", path, name);
     return MOTE_OK;

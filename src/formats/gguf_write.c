@@ -170,7 +170,7 @@ void mote_gguf_put_tensor(mote_gguf_writer *w, const char *name, mote_type type,
         w->status = mote_fail_memory(&w->error, "a list of tensors", sizeof *w->record);
         return;
     }
-    w->padded_rows |= cols % (uint64_t)info->block_values != 0;
+    w->padded_rows |= cols % mote_row_unit(type) != 0;
     w->own_type[type] |= info->ggml_id >= MOTE_FIRST_OWN_TYPE_ID;
     w->record = record;
     w->record[w->n_tensors++] = (tensor_record){.bytes = bytes};

@@ -34,7 +34,7 @@ static void put_pairs(const uint8_t *source, int column, uint8_t *to, uint8_t *r
 /* One row as column `column` of a panel that was zeroed. */
 static void put_column(mote_type type, const uint8_t *row, int n_blocks, int column, uint8_t *panel) {
     const mote_type_info *info = mote_type_get(type);
-    const uint8_t *block = row + info->row_header_bytes;
+    const uint8_t *block = row + info->row_header_bytes; /* of types of one scale; pairs lie two by two */
     const size_t n = (size_t)n_blocks, code_bytes = mote_panel_code_bytes(type),
                  scale_bytes = mote_panel_scale_bytes(type);
     uint8_t *scales = panel + n * code_bytes;
@@ -52,9 +52,9 @@ static void put_column(mote_type type, const uint8_t *row, int n_blocks, int col
             memcpy(scale + 2 * column, block, 2);
             break;
         default:
-            put_pairs(block, column, panel + i * MOTE_PAIR_PANEL_CODES,
+            put_pairs(row + mote_pair_codes_at(i), column, panel + i * MOTE_PAIR_PANEL_CODES,
                       panel + n * MOTE_PAIR_PANEL_CODES + i * MOTE_PAIR_PANEL_REST);
-            scale[column] = block[0];
+            scale[column] = mote_pair_scale_of(row, i);
         }
     }
 }

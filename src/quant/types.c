@@ -49,7 +49,7 @@ bool mote_values_fit(mote_type type, const float *values, size_t n) {
 
 bool mote_row_is_finite(mote_type type, const void *row, size_t n) {
     const mote_type_info *info = mote_type_get(type);
-    if (info->row_header_bytes) {
+    if (info->row_header_bytes == (int)sizeof(float)) {
         float scale;
         memcpy(&scale, row, sizeof scale);
         if (!isfinite(scale * 127)) return false;

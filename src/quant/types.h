@@ -1,5 +1,5 @@
 /* Weight types: one row each in a table, one file each for the arithmetic. The public enum (mote_type) indexes the
- * table; the float types come first. A row of n values is its header (i8 only), then whole blocks: the last block is
+ * table; the float types come first. A row of n values is its header (i8 and pairs), then whole blocks, the last one
  * padded with zeros, whatever n is. Rows need no alignment: they are read with memcpy and may lie in a mapped file. */
 #ifndef MOTE_QUANT_TYPES_H
 #define MOTE_QUANT_TYPES_H
@@ -19,7 +19,8 @@ typedef struct {
     int file_type;        /* general.file_type of a model stored so */
     int block_values;     /* values in a block; rows are padded to whole blocks */
     int block_bytes;
-    int row_header_bytes; /* before a row's blocks: i8's f32 scale */
+    int half_block_bytes; /* of a last block of which half or less is used; 0: it is whole */
+    int row_header_bytes; /* before a row's blocks: i8's f32 scale, the range of the scales of pairs */
     bool integer;         /* runs against 8-bit activations; other block types are made f32 when a model is opened */
     int n_half_scales;    /* f16 scales in a block: what a damaged file could make NaN or infinite */
     int half_scale_at[2]; /* where they lie in it */
@@ -37,29 +38,42 @@ typedef struct {
      * the row takes 0 for the value that is not there. NULL: the type has no such form. */
     int code_values;
     void (*encode_group)(void *row, size_t at, const float *values, const float metric[3], float *dequantized);
+    /* Of types whose blocks are no rows by themselves, see mote_row_choose_scale: what stands before the blocks, and
+     * the scale of those of values at .. at + n - 1. */
+    void (*begin_row)(const float *values, const float *importance, void *row, size_t n);
+    void (*choose_scale)(const float *values, const float *importance, size_t n, void *row, size_t at);
 } mote_type_info;
 
 const mote_type_info *mote_type_get(mote_type type); /* NULL: no such type */
 const mote_type_info *mote_type_from_ggml(int ggml_id, mote_type *type); /* NULL: not known */
 static inline bool mote_type_is_float(mote_type type) { return (unsigned)type < MOTE_N_FLOAT_TYPES; }
+/* Rows of a multiple of so many values are not padded. */
+static inline size_t mote_row_unit(mote_type type) {
+    const mote_type_info *info = mote_type_get(type);
+    return (size_t)(info->half_block_bytes ? info->block_values / 2 : info->block_values);
+}
 static inline size_t mote_row_bytes(mote_type type, size_t n) {
     const mote_type_info *info = mote_type_get(type);
-    return (size_t)info->row_header_bytes +
-           (n + (size_t)info->block_values - 1) / (size_t)info->block_values * (size_t)info->block_bytes;
+    const size_t values = (size_t)info->block_values, rest = n % values;
+    const bool half = info->half_block_bytes && 2 * rest <= values;
+    return (size_t)info->row_header_bytes + n / values * (size_t)info->block_bytes +
+           (rest ? (size_t)(half ? info->half_block_bytes : info->block_bytes) : 0);
 }
 /* Error-compensated rounding (GPTQ, Frantar 2022) encodes a row from left to right and moves the error of each code
- * onto the values to come, so that the scale of a block must stand before its values are final. For at = 0, span,
- * 2 span, ... with span = mote_scale_span: choose_scale with the values from there to the end of the span or of the
- * row, then encode_group for each of their groups. It is quantize for these values alone, and needs quantize. */
+ * onto the values to come, so that the scale of a block must stand before its values are final. First begin_row, where
+ * the type has it, with the values as they are; then for at = 0, span, 2 span, ... with span = mote_scale_span:
+ * choose_scale with the values from there to the end of the span or of the row, then encode_group for each of their
+ * groups. It is quantize for these values alone, and needs quantize. */
 static inline size_t mote_scale_span(mote_type type, size_t n) {
     const mote_type_info *info = mote_type_get(type);
-    return info->row_header_bytes ? n : (size_t)info->block_values;
+    return info->row_header_bytes && !info->choose_scale ? n : mote_row_unit(type);
 }
 static inline void mote_row_choose_scale(mote_type type, const float *values, const float *importance, size_t n,
                                          void *row, size_t at) {
     const mote_type_info *info = mote_type_get(type);
     size_t skipped = at / (size_t)info->block_values * (size_t)info->block_bytes;
-    info->quantize(values, importance, (char *)row + skipped, n);
+    if (info->choose_scale) info->choose_scale(values, importance, n, row, at);
+    else info->quantize(values, importance, (char *)row + skipped, n);
 }
 
 /* Whether values can be stored as rows of a block type: finite, and not beyond its largest. Scales of f16 may still
