@@ -405,6 +405,33 @@ static void bad_gguf_adapters_are_refused_with_the_reason(void) {
     refuse("build/nothing-is-here", "cannot open", 9);
 }
 
+/* An adapter whose last tensor is refused, and one whose sums overflow when it is merged again: the model stays what
+ * it was. */
+static void a_refused_adapter_changes_nothing(void) {
+    mote_model *model = NULL;
+    mote_error error = {0};
+    void *before[64];
+    int merged = 0;
+    write_base(MOTE_FAMILY_LLAMA, false, MOTE_TYPE_F16);
+    CHECK(mote_model_open(BASE, &model, &error) == MOTE_OK, "%s", error.message);
+    if (!model) return;
+    const int n = model->program->n_tensors < 64 ? model->program->n_tensors : 64;
+    write_gguf("adapter", "llama", "lora", true, "token_types.weight");
+    memcpy(before, model->weight, (size_t)n * sizeof *before);
+    CHECK(mote_lora_merge(model, ADAPTER, 1, &error) == MOTE_BAD_FILE &&
+              strstr(error.message, "'token_types.weight' has no place"), "%s", error.message);
+    CHECK(memcmp(before, model->weight, (size_t)n * sizeof *before) == 0, "weights changed");
+    write_gguf("adapter", "llama", "lora", true, NULL);
+    while (merged < 20 && mote_lora_merge(model, ADAPTER, 1.6e38f, &error) == MOTE_OK) {
+        memcpy(before, model->weight, (size_t)n * sizeof *before);
+        merged++;
+    }
+    CHECK(merged > 0 && merged < 20 && error.status == MOTE_BAD_FILE && strstr(error.message, "row ") &&
+              strstr(error.message, ".weight' is not finite"), "%d: %s", merged, error.message);
+    CHECK(memcmp(before, model->weight, (size_t)n * sizeof *before) == 0, "weights changed");
+    mote_model_close(model);
+}
+
 static void a_failed_allocation_leaves_nothing(void) {
     int failures = 0;
     write_base(MOTE_FAMILY_LLAMA, false, MOTE_TYPE_F32);
@@ -461,6 +488,7 @@ int main(void) {
     RUN(bad_tensors_are_refused_with_the_reason);
     RUN(bad_gguf_adapters_are_refused_with_the_reason);
     RUN(prefixes_and_flipped_bits_of_a_config_end_in_a_status);
+    RUN(a_refused_adapter_changes_nothing);
     RUN(a_failed_allocation_leaves_nothing);
     unlink(CONFIG);
     unlink(WEIGHTS);

@@ -1,5 +1,5 @@
 /* Adapters: merging, and those in GGUF files (general.type "adapter"; llama.cpp's convert_lora_to_gguf.py), whose rows
- * are in the order of the weights already. Everything is checked before a weight changes. */
+ * are in the order of the weights already. Weights change when all of an adapter is checked and merged. */
 #include "formats/lora.h"
 
 #include <math.h>
@@ -52,52 +52,85 @@ static mote_status check_shapes(const mote_tensor *t, const mote_lora_pair *p, u
     return MOTE_OK;
 }
 
+mote_status mote_lora_begin(mote_lora_merger *m, mote_model *model, const char *path, mote_error *error) {
+    const size_t n = (size_t)model->program->n_tensors + 1;
+    *m = (mote_lora_merger){.model = model, .path = path, .made = mote_allocate_zero(n, sizeof *m->made)};
+    if (m->made && !model->merged) model->merged = mote_allocate_zero(n, sizeof *model->merged);
+    return m->made && model->merged ? MOTE_OK : mote_fail_memory(error, "a list of weights", n * sizeof *m->made);
+}
+
+void mote_lora_end(mote_lora_merger *m, mote_status status) {
+    mote_model *model = m->model;
+    for (int id = 0; m->made && id < model->program->n_tensors; id++) {
+        if (status != MOTE_OK || !m->made[id]) {
+            mote_release(m->made[id]);
+            continue;
+        }
+        mote_release(model->merged[id]); /* what an adapter before this one made */
+        model->weight[id] = model->merged[id] = m->made[id];
+        model->stored[id].rows = NULL;
+        model->program->tensors[id].type = MOTE_TYPE_F32;
+    }
+    mote_release(m->made);
+    m->made = NULL;
+}
+
 /* The weight as f32 in memory of its own. */
-static mote_status make_own(mote_model *model, mote_tensor_id id, mote_error *error) {
-    mote_tensor *t = &model->program->tensors[id];
-    size_t cols = (size_t)t->cols, bytes = mote_row_bytes(t->type, cols), n = (size_t)model->program->n_tensors;
-    mote_status status = mote_model_check_weight(model, id, error);
-    if (status != MOTE_OK) return status;
-    if (!model->merged) model->merged = mote_allocate_zero(n, sizeof *model->merged);
-    if (!model->merged) return mote_fail_memory(error, "a list of weights", n * sizeof *model->merged);
-    if (model->merged[id]) return MOTE_OK;
-    float *values = mote_allocate((size_t)t->rows * cols * sizeof *values);
-    if (!values) return mote_fail_memory(error, t->name, (size_t)t->rows * cols * sizeof *values);
+static mote_status make_own(mote_lora_merger *m, mote_tensor_id id, mote_error *error) {
+    const mote_tensor *t = &m->model->program->tensors[id];
+    const size_t cols = (size_t)t->cols, row_bytes = mote_row_bytes(t->type, cols);
+    size_t bytes;
+    mote_status status = mote_model_check_weight(m->model, id, error);
+    if (status != MOTE_OK || m->made[id]) return status;
+    if (!mote_multiply((size_t)t->rows * sizeof(float), cols, &bytes)) bytes = SIZE_MAX;
+    float *values = m->made[id] = mote_allocate(bytes);
+    if (!values) return mote_fail_memory(error, t->name, bytes);
     for (size_t r = 0; r < (size_t)t->rows; r++)
-        mote_type_get(t->type)->to_f32((const char *)model->weight[id] + r * bytes, values + r * cols, cols);
-    model->weight[id] = model->merged[id] = values;
-    model->stored[id].rows = NULL;
-    t->type = MOTE_TYPE_F32;
+        mote_type_get(t->type)->to_f32((const char *)m->model->weight[id] + r * row_bytes, values + r * cols, cols);
     return MOTE_OK;
 }
 
-mote_status mote_lora_add(mote_model *model, mote_tensor_id id, const mote_lora_pair *p, const char *path,
-                          mote_error *error) {
-    const mote_tensor *t = &model->program->tensors[id];
-    float *up = NULL, *down = NULL, *sum = NULL;
-    uint64_t n = 0;
-    mote_status status = check_shapes(t, p, &n, path, error);
-    if (status == MOTE_OK && strcmp(t->name, "token_embd.weight") == 0 && model->config.tied)
-        status = mote_fail(error, MOTE_BAD_FILE,
-                           "%s: tensor '%.120s' changes the embedding, which the output head of this model shares",
-                           path, p->down.name);
-    if (status == MOTE_OK) status = load(&p->up, p->up_transposed, path, &up, error);
-    if (status == MOTE_OK) status = load(&p->down, p->down_transposed, path, &down, error);
-    if (status == MOTE_OK) status = make_own(model, id, error);
-    size_t cols = (size_t)t->cols, rank = (size_t)n;
-    if (status == MOTE_OK && !(sum = mote_allocate(cols * sizeof *sum)))
-        status = mote_fail_memory(error, "a row of weights", cols * sizeof *sum);
+/* W += scale B A, row by row; a row that is not finite is none of a model's. */
+static mote_status merge(mote_lora_merger *m, mote_tensor_id id, const mote_lora_pair *p, const float *up,
+                         const float *down, size_t rank, mote_error *error) {
+    const mote_tensor *t = &m->model->program->tensors[id];
+    const size_t cols = (size_t)t->cols;
+    float *sum = mote_allocate(cols * sizeof *sum);
+    mote_status status = sum ? MOTE_OK : mote_fail_memory(error, "a row of weights", cols * sizeof *sum);
     for (size_t r = 0; r < (size_t)t->rows && status == MOTE_OK; r++) {
         const float *factor = up + (p->halves ? mote_row_in_halves(r, (size_t)p->head_dim) : r) * rank;
-        float *row = (float *)model->merged[id] + r * cols;
+        float *row = m->made[id] + r * cols;
+        bool finite = true;
         memset(sum, 0, cols * sizeof *sum);
         for (size_t k = 0; k < rank; k++)
             for (size_t c = 0; c < cols; c++) sum[c] += factor[k] * down[k * cols + c];
-        for (size_t c = 0; c < cols; c++) row[c] += p->scale * sum[c];
+        for (size_t c = 0; c < cols; c++) {
+            row[c] += p->scale * sum[c];
+            finite = finite && isfinite(row[c]);
+        }
+        if (!finite)
+            status = mote_fail(error, MOTE_BAD_FILE, "%s: with '%.120s', row %zu of tensor '%s' is not finite", m->path,
+                               p->down.name, r, t->name);
     }
+    mote_release(sum);
+    return status;
+}
+
+mote_status mote_lora_add(mote_lora_merger *m, mote_tensor_id id, const mote_lora_pair *p, mote_error *error) {
+    const mote_tensor *t = &m->model->program->tensors[id];
+    float *up = NULL, *down = NULL;
+    uint64_t rank = 0;
+    mote_status status = check_shapes(t, p, &rank, m->path, error);
+    if (status == MOTE_OK && strcmp(t->name, "token_embd.weight") == 0 && m->model->config.tied)
+        status = mote_fail(error, MOTE_BAD_FILE,
+                           "%s: tensor '%.120s' changes the embedding, which the output head of this model shares",
+                           m->path, p->down.name);
+    if (status == MOTE_OK) status = load(&p->up, p->up_transposed, m->path, &up, error);
+    if (status == MOTE_OK) status = load(&p->down, p->down_transposed, m->path, &down, error);
+    if (status == MOTE_OK) status = make_own(m, id, error);
+    if (status == MOTE_OK) status = merge(m, id, p, up, down, (size_t)rank, error);
     mote_release(up);
     mote_release(down);
-    mote_release(sum);
     return status;
 }
 
@@ -170,9 +203,11 @@ mote_status mote_lora_merge_gguf(mote_model *model, const mote_gguf *file, float
     double alpha = 0;
     mote_status status = check_keys(file, model, &alpha, error);
     if (status != MOTE_OK) return status;
+    mote_lora_merger merger;
     bool *used = mote_allocate_zero(file->n_tensors + 1, sizeof *used);
     if (!used) return mote_fail_memory(error, "a list of tensors", file->n_tensors);
     size_t n_found = 0;
+    status = mote_lora_begin(&merger, model, file->name, error);
     for (int id = 0; id < model->program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *t = &model->program->tensors[id];
         char names[2][MOTE_NAME_BYTES + 8];
@@ -195,7 +230,7 @@ mote_status mote_lora_merge_gguf(mote_model *model, const mote_gguf *file, float
             pair.down_transposed = true;
         }
         if (alpha != 0 && rank) pair.scale = (float)((double)scale * alpha / (double)rank);
-        status = mote_lora_add(model, (mote_tensor_id)id, &pair, file->name, error);
+        status = mote_lora_add(&merger, (mote_tensor_id)id, &pair, error);
     }
     for (size_t i = 0; i < file->n_tensors && status == MOTE_OK; i++) {
         char room[MOTE_SHOWN_BYTES];
@@ -205,6 +240,7 @@ mote_status mote_lora_merge_gguf(mote_model *model, const mote_gguf *file, float
     }
     if (status == MOTE_OK && !n_found)
         status = mote_fail(error, MOTE_BAD_FILE, "%s: an adapter without tensors", file->name);
+    mote_lora_end(&merger, status);
     mote_release(used);
     return status;
 }

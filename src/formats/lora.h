@@ -24,9 +24,17 @@ typedef struct {
     float scale;
 } mote_lora_pair;
 
-/* Checks the shapes and merges; the weight becomes f32 in memory of the model. `path` is for messages. */
-mote_status mote_lora_add(mote_model *model, mote_tensor_id id, const mote_lora_pair *pair, const char *path,
-                          mote_error *error);
+/* An adapter on its way into a model: weights are made aside and take their places together, or none does. */
+typedef struct {
+    mote_model *model;
+    const char *path; /* for messages */
+    float **made;     /* by tensor id; NULL: unchanged */
+} mote_lora_merger;
+mote_status mote_lora_begin(mote_lora_merger *merger, mote_model *model, const char *path, mote_error *error);
+/* Checks the pair, and that every weight it makes is finite. */
+mote_status mote_lora_add(mote_lora_merger *merger, mote_tensor_id id, const mote_lora_pair *pair, mote_error *error);
+/* status MOTE_OK: the weights that were made, f32, are the model's from now on; else they are forgotten. */
+void mote_lora_end(mote_lora_merger *merger, mote_status status);
 /* A folder with adapter_config.json and adapter_model.safetensors (peft.c). */
 mote_status mote_peft_merge(mote_model *model, const char *folder, float scale, mote_error *error);
 /* The same of the two files' bytes; their paths are for messages. */

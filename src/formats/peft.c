@@ -16,6 +16,7 @@ typedef struct {
     mote_model *model;
     mote_peft_config config;
     mote_safetensors file;
+    mote_lora_merger merger;
     bool *used; /* by tensor of the file */
     float scale;
     mote_error *error;
@@ -73,7 +74,7 @@ static mote_status merge_pair(merger *m, mote_tensor_id id, const char *module, 
                            .halves = change == MOTE_CHANGE_PAIRS,
                            .head_dim = m->model->config.head_dim,
                            .scale = (float)(scale * (double)m->scale)};
-    return mote_lora_add(m->model, id, &pair, m->file.name, m->error);
+    return mote_lora_add(&m->merger, id, &pair, m->error);
 }
 
 static mote_status merge_weight(merger *m, mote_tensor_id id, bool *found) {
@@ -104,7 +105,7 @@ static mote_status refuse_rest(const merger *m) {
 
 mote_status mote_peft_merge_bytes(mote_model *model, const mote_map *config, const mote_map *weights, float scale,
                                   mote_error *error) {
-    merger m = {.model = model, .scale = scale, .error = error};
+    merger m = {.model = model, .scale = scale, .merger = {.model = model}, .error = error};
     bool found = false;
     mote_status status = mote_peft_config_parse(config->bytes, config->size, config->path, &m.config, error);
     if (status == MOTE_OK)
@@ -112,12 +113,14 @@ mote_status mote_peft_merge_bytes(mote_model *model, const mote_map *config, con
     if (status != MOTE_OK) goto done;
     m.used = mote_allocate_zero(m.file.n_tensors + 1, sizeof *m.used);
     if (!m.used) status = mote_fail_memory(error, "a list of tensors", m.file.n_tensors);
+    if (status == MOTE_OK) status = mote_lora_begin(&m.merger, model, m.file.name, error);
     for (int id = 0; id < model->program->n_tensors && status == MOTE_OK; id++)
         if (model->program->tensors[id].role == MOTE_ROLE_WEIGHT) status = merge_weight(&m, (mote_tensor_id)id, &found);
     if (status == MOTE_OK) status = refuse_rest(&m);
     if (status == MOTE_OK && !found)
         status = mote_fail(error, MOTE_BAD_FILE, "%s: an adapter without tensors", weights->path);
 done:
+    mote_lora_end(&m.merger, status);
     mote_release(m.used);
     mote_safetensors_close(&m.file);
     mote_peft_config_close(&m.config);
