@@ -250,24 +250,37 @@ static void read_small(const char *path, char *text, size_t size) {
     if (file >= 0) close(file);
 }
 
-/* Cores that the quotas (cpu.max: "<quota or max> <period>") of this process' cgroup and those above it add up to. */
-static int cgroup_cores(int cores) {
+/* Shows `take` a limit of this process' cgroup and of those above it. */
+static void each_limit(const char *name, void (*take)(const char *limit, void *context), void *context) {
     char groups[4096], path[4096 + 64], limit[64];
     read_small("/proc/self/cgroup", groups, sizeof groups);
     char *group = strncmp(groups, "0::", 3) == 0 ? groups : strstr(groups, "\n0::");
-    if (!group) return cores;
+    if (!group) return;
     group = strstr(group, "0::") + 3;
     group[strcspn(group, "\n")] = '\0';
     for (;;) {
-        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", group);
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, name);
         read_small(path, limit, sizeof limit);
-        char *end = limit;
-        long long quota = strtoll(limit, &end, 10), period = strtoll(end, NULL, 10);
-        if (quota > 0 && period > 0 && (quota - 1) / period + 1 < cores) cores = (int)((quota - 1) / period + 1);
+        take(limit, context);
         char *slash = strrchr(group, '/');
-        if (!slash) return cores;
+        if (!slash) return;
         *slash = '\0';
     }
+}
+
+/* cpu.max: "<quota or max> <period>" */
+static void take_cores(const char *limit, void *context) {
+    int *cores = context;
+    char *end;
+    long long quota = strtoll(limit, &end, 10), period = strtoll(end, NULL, 10);
+    if (quota > 0 && period > 0 && (quota - 1) / period + 1 < *cores) *cores = (int)((quota - 1) / period + 1);
+}
+
+/* memory.max: "<bytes or max>" */
+static void take_memory(const char *limit, void *context) {
+    size_t *bytes = context;
+    unsigned long long most = strtoull(limit, NULL, 10);
+    if (most > 0 && most < *bytes) *bytes = (size_t)most;
 }
 #endif
 
@@ -279,7 +292,19 @@ int mote_cpu_cores(void) {
 #endif
     cores = cores < 1 ? 1 : cores > LARGEST_POOL ? LARGEST_POOL : cores;
 #ifdef __linux__
-    cores = cgroup_cores((int)cores);
+    int most = (int)cores;
+    each_limit("cpu.max", take_cores, &most);
+    cores = most;
 #endif
     return (int)cores;
+}
+
+size_t mote_machine_memory(void) {
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    size_t bytes = SIZE_MAX;
+    if (pages <= 0 || page <= 0 || !mote_multiply((size_t)pages, (size_t)page, &bytes)) bytes = SIZE_MAX;
+#ifdef __linux__
+    each_limit("memory.max", take_memory, &bytes);
+#endif
+    return bytes;
 }

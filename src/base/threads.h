@@ -21,5 +21,7 @@ void mote_pool_barrier(mote_pool *pool);
 static inline int mote_take(atomic_int *next) { return atomic_fetch_add_explicit(next, 1, memory_order_relaxed); }
 
 double mote_seconds(void); /* monotonic clock */
+/* Bytes of memory that this process may use: the machine's, or less where its cgroups say so. */
+size_t mote_machine_memory(void);
 
 #endif
