@@ -275,6 +275,36 @@ static bool check_quantize(check *c) {
     return true;
 }
 
+/* The same by a scale from outside, which most values exceed, or none. */
+static bool check_quantize_by(check *c) {
+    int n = draw(4) ? 1 + (int)draw(700) : MOTE_BLOCK_VALUES * (1 + (int)draw(20));
+    size_t blocks = (size_t)mote_blocks_of(n);
+    mote_real *x = take_values((size_t)n);
+    const float scale = (float)ldexp(1 + draw_value() * 0.1, (int)draw(20) - 14);
+    if (draw(6) == 0) x[draw((uint32_t)n)] = (mote_real)(draw(2) ? -INFINITY : draw(2) ? NAN : INFINITY);
+    mote_block8 *expected = take_blocks(blocks), *got = take_blocks(blocks);
+    c->reference->quantize_by(x, n, scale, expected);
+    c->tested->quantize_by(x, n, scale, got);
+    for (size_t i = 0; i < blocks; i++) {
+        int32_t sum = 0;
+        if (memcmp(&expected[i], &got[i], sizeof *got) != 0) {
+            snprintf(c->problem, sizeof c->problem, "block %zu of %zu: scale %g and %g, sum %d and %d", i, blocks,
+                     (double)expected[i].scale, (double)got[i].scale, expected[i].sum, got[i].sum);
+            return false;
+        }
+        for (int j = 0; j < MOTE_BLOCK_VALUES; j++) {
+            size_t at = i * MOTE_BLOCK_VALUES + (size_t)(j % 16 * 2 + j / 16);
+            double value = at < (size_t)n ? (double)x[at] : 0, most = 127 * (double)scale;
+            sum += got[i].code[j];
+            value = value > most ? most : value < -most ? -most : value;
+            if (isnan(got[i].scale)) continue;
+            if (!agree_one(c, "value", value, (double)scale * got[i].code[j], 0, 0.501 * (double)scale)) return false;
+        }
+        if (sum != got[i].sum) return false;
+    }
+    return true;
+}
+
 /* Random bytes with ordinary scales: every code of a type occurs. */
 static void fill_rows(mote_type type, char *rows, size_t n, size_t row_bytes, int k) {
     const mote_type_info *info = mote_type_get(type);
@@ -756,6 +786,7 @@ static const slot slots[] = {
     SLOT(gemm, MOTE_N_FLOAT_TYPES, 250),
     SLOT(pack, MOTE_N_FLOAT_TYPES, 100),
     SLOT(quantize, 1, 300),
+    SLOT(quantize_by, 1, 300),
     SLOT(gemm_blocks, MOTE_N_INTEGER_TYPES, 250),
     SLOT(gemm_bytes, 1, 250),
     SLOT(quantize_tile, 1, 300),

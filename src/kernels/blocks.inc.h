@@ -337,12 +337,40 @@ static void quantize(const float *x, int n, mote_block8 *blocks) {
     quantize_whole(padded, blocks);
 }
 
+INLINE void quantize_whole_by(const float *x, float scale, float inverse, mote_block8 *block) {
+    const float most = 127 * scale;
+    float inside[MOTE_BLOCK_VALUES];
+    if (v_largest_bits(x) >= MOTE_INFINITE_BITS) {
+        const uint32_t bits = MOTE_NAN_BITS;
+        memset(block, 0, sizeof *block);
+        memcpy(&block->scale, &bits, sizeof block->scale);
+        return;
+    }
+    for (int i = 0; i < MOTE_BLOCK_VALUES; i++) {
+        const float high = x[i] < most ? x[i] : most;
+        inside[i] = high > -most ? high : -most;
+    }
+    block->sum = v_quantize(inside, inverse, block->code);
+    block->scale = scale;
+}
+
+static void quantize_by(const float *x, int n, float scale, mote_block8 *blocks) {
+    const float inverse = 1 / scale;
+    for (; n >= MOTE_BLOCK_VALUES; n -= MOTE_BLOCK_VALUES, x += MOTE_BLOCK_VALUES)
+        quantize_whole_by(x, scale, inverse, blocks++);
+    if (n <= 0) return;
+    float padded[MOTE_BLOCK_VALUES] = {0};
+    memcpy(padded, x, (size_t)n * sizeof *x);
+    quantize_whole_by(padded, scale, inverse, blocks);
+}
+
 #include "kernels/quantize_tile.inc.h"
 
 static void fill_blocks(mote_kernels *table) {
     table->gemm_bytes = gemm_bytes;
     table->quantize_tile = quantize_tile;
     table->quantize = quantize;
+    table->quantize_by = quantize_by;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q8_0)] = gemm_q8_0;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q4_0)] = gemm_q4_0;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q3H)] = gemm_q3h;

@@ -38,6 +38,26 @@ static void quantize_scalar(const mote_real *x, int n, mote_block8 *blocks) {
     }
 }
 
+static void quantize_by_scalar(const mote_real *x, int n, float scale, mote_block8 *blocks) {
+    const float inverse = 1 / scale, most = 127 * scale;
+    for (int begin = 0; begin < n; begin += MOTE_BLOCK_VALUES, blocks++) {
+        bool finite = true;
+        memset(blocks, 0, sizeof *blocks);
+        for (int i = 0; i < MOTE_BLOCK_VALUES && begin + i < n; i++)
+            finite = finite && (bits_of((float)x[begin + i]) & 0x7fffffffu) < MOTE_INFINITE_BITS;
+        blocks->scale = scale;
+        if (!finite) memcpy(&blocks->scale, &(uint32_t){MOTE_NAN_BITS}, sizeof(float));
+        for (int i = 0; i < MOTE_BLOCK_VALUES && begin + i < n && finite; i++) {
+            float value = (float)x[begin + i];
+            value = value < most ? value : most;
+            value = value > -most ? value : -most;
+            int32_t code = round_even(value * inverse);
+            blocks->code[i % 2 * 16 + i / 2] = (int8_t)code;
+            blocks->sum += code;
+        }
+    }
+}
+
 static float unpack_bytes(const void *panel, int n_blocks, int block, int column, int8_t weights[MOTE_BLOCK_VALUES]) {
     const uint8_t *codes = (const uint8_t *)panel + (size_t)block * MOTE_BYTES_CODES, *scales =
         (const uint8_t *)panel + (size_t)n_blocks * MOTE_BYTES_CODES + (size_t)block * MOTE_BYTES_SCALES;
@@ -87,6 +107,7 @@ void mote_kernels_fill_blocks_scalar(mote_kernels *table) {
     table->gemm_bytes = gemm_bytes_scalar;
     table->quantize_tile = quantize_tile;
     table->quantize = quantize_scalar;
+    table->quantize_by = quantize_by_scalar;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q8_0)] = gemm_q8_0_scalar;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q4_0)] = gemm_q4_0_scalar;
     table->gemm_blocks[mote_integer_slot(MOTE_TYPE_Q3H)] = gemm_q3h_scalar;

@@ -109,6 +109,8 @@ typedef struct {
     /* n activations -> mote_blocks_of(n) blocks; scale = largest / 127, codes x * (127 / largest) to nearest even.
      * Below 1e-30 all is zero; a block with an infinity or a NaN gets the scale NaN. Values beyond n are zero. */
     void (*quantize)(const mote_real *x, int n, mote_block8 *blocks);
+    /* The same by a scale that stands: codes x / scale to nearest even, at most 127. */
+    void (*quantize_by)(const mote_real *x, int n, float scale, mote_block8 *blocks);
     void (*gemm_blocks[MOTE_N_INTEGER_TYPES])(const mote_gemm_blocks *g); /* by mote_integer_slot(type of B) */
     /* Training in 8 bits (kernels/bytes.h): B in panels of bytes with f32 scales. */
     void (*gemm_bytes)(const mote_gemm_blocks *g);

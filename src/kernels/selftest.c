@@ -62,6 +62,14 @@ static void run_quantize(const mote_kernels *k, work *v) {
         v->z[i] = (mote_real)block->scale * block->code[i % MOTE_BLOCK_VALUES] + (mote_real)block->sum;
     }
 }
+static void run_quantize_by(const mote_kernels *k, work *v) {
+    mote_block8 blocks[(VALUES + MOTE_BLOCK_VALUES - 1) / MOTE_BLOCK_VALUES];
+    k->quantize_by(v->x, VALUES, 0.01f, blocks);
+    for (int i = 0; i < VALUES; i++) {
+        const mote_block8 *block = &blocks[i / MOTE_BLOCK_VALUES];
+        v->z[i] = (mote_real)block->scale * block->code[i % MOTE_BLOCK_VALUES] + (mote_real)block->sum;
+    }
+}
 /* Rows of v->x overlap, and so do the weights: what matters is that each byte of a panel is read once and right. */
 static void blocks_with(const mote_kernels *k, work *v, mote_type type) {
     enum { BLOCKS = (BLOCKS_DEPTH + MOTE_BLOCK_VALUES - 1) / MOTE_BLOCK_VALUES, STEP = 12 };
@@ -181,6 +189,7 @@ static const struct {
     {"pack f16", run_pack_f16, true},
     {"pack bf16", run_pack_bf16, true},
     {"quantize", run_quantize, true},
+    {"quantize by a scale", run_quantize_by, true},
     {"gemm q8_0", run_gemm_q8_0, true},
     {"gemm q4_0", run_gemm_q4_0, true},
     {"gemm q3h", run_gemm_q3h, true},
