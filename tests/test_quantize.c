@@ -4,7 +4,7 @@
 
 #include "base/random.h"
 #include "compress/compress.h"
-#include "kernels/kernels.h"
+#include "kernels/panels.h"
 #include "test.h"
 #include "text/dataset.h"
 
@@ -244,9 +244,10 @@ static void calibration_sums_what_products_read(void) {
     uint8_t *targets = malloc(n);
     double *sum = calloc(dim * dim, sizeof *sum);
     CHECK(!mote_pool_create(3, &pool, &error));
-    CHECK(!mote_calibrate(model, dataset, MOTE_SPLIT_VALIDATION, 0, true, pool, &with, &error), "%s", error.message);
-    CHECK(!mote_calibrate(model, dataset, MOTE_SPLIT_VALIDATION, 0, false, pool, &without, &error), "%s",
-          error.message);
+    mote_calibration_request request = {.dataset = dataset, .split = MOTE_SPLIT_VALIDATION, .grams = true};
+    CHECK(!mote_calibrate(model, &request, pool, &with, &error), "%s", error.message);
+    request.grams = false;
+    CHECK(!mote_calibrate(model, &request, pool, &without, &error), "%s", error.message);
     mote_dataset_read(dataset, MOTE_SPLIT_VALIDATION, 0, n, tokens, targets);
     const mote_real *table = model->weight[mote_program_find(model->program, "token_embd.weight")];
     for (size_t t = 0; t < n; t++) {
@@ -365,6 +366,246 @@ static void what_does_not_fit(void) {
     mote_model_close(model);
 }
 
+/* ---- memory: passes, and tries that leave nothing */
+
+static void sums_fit_into_what_is_allowed(void) {
+    mote_model *model = make_model(MOTE_FAMILY_LLAMA, 64, true), *small = NULL;
+    const mote_calibration_request all = {.dataset = dataset, .grams = true};
+    size_t bytes = 0;
+    CHECK(!mote_calibration_bytes(model, &all, &bytes, &error) && bytes > 100000, "%zu", bytes);
+    for (int mixed = 0; mixed < 2; mixed++) {
+        for (int parts = 1; parts <= 3; parts++) {
+            mote_quantize_options o = options_for(MOTE_TYPE_Q4_0, MOTE_QUANTIZE_BEST);
+            mote_quantize_report *report = NULL;
+            o.calibration_bytes = bytes / (uint64_t)parts;
+            o.target_bits = mixed ? 6.5 : 0;
+            CHECK(!mote_model_quantize(model, &o, &small, &report, &error), "%s", error.message);
+            if (!report) continue;
+            CHECK((mixed || report->calibration_bytes <= o.calibration_bytes) && report->n_rows > 10 &&
+                      (parts == 1 ? report->calibration_passes == 1 : report->calibration_passes > parts - 1),
+                  "%d passes of %llu of %llu bytes", report->calibration_passes,
+                  (unsigned long long)report->calibration_bytes, (unsigned long long)bytes);
+            CHECK(!mixed || report->bits_per_weight <= 6.5);
+            CHECK(!mote_model_save(small, parts == 1 ? PATH ".gguf" : PATH ".again", MOTE_TYPE_KEEP, &error));
+            CHECK(parts == 1 || mixed || same_files(PATH ".gguf", PATH ".again"), "%d parts: other bits", parts);
+            mote_quantize_report_destroy(report), mote_model_close(small);
+        }
+    }
+    mote_quantize_options o = options_for(MOTE_TYPE_Q4_0, MOTE_QUANTIZE_BEST);
+    o.calibration_bytes = 20000;
+    CHECK(mote_model_quantize(model, &o, &small, NULL, &error) == MOTE_MEMORY && !small &&
+              strstr(error.message, "20000 are allowed"), "%s", error.message);
+    o.method = MOTE_QUANTIZE_GPTQ, o.calibration_bytes = 0;
+    mote_config large = mote_config_default(MOTE_FAMILY_LLAMA);
+    large.vocab = mote_dataset_vocab(dataset);
+    large.dim = 65536, large.layers = 1, large.heads = large.kv_heads = 512, large.head_dim = 128, large.hidden = 65536,
+    large.context = 32;
+    mote_program *program = NULL;
+    CHECK(!mote_config_complete(&large, &error) && !mote_program_build(&large, &program, &error), "%s", error.message);
+    const mote_model described = {.program = program};
+    CHECK(program && !mote_calibration_bytes(&described, &all, &bytes, &error) && bytes > (size_t)60 << 30, "%zu",
+          bytes); /* four grams of 16 GiB */
+    mote_program_destroy(program);
+    mote_model_close(model);
+    remove(PATH ".gguf"), remove(PATH ".again");
+}
+
+static void tries_leave_nothing_behind(void) {
+    mote_model *model = make_model(MOTE_FAMILY_LLAMA, 64, true), *plain = NULL, *small = NULL;
+    mote_quantize_options o = options_for(MOTE_TYPE_Q8_0, MOTE_QUANTIZE_SEARCH);
+    o.calibration = NULL, o.allow_fallback = true;
+    CHECK(!mote_model_quantize(model, &o, &plain, NULL, &error), "%s", error.message);
+    for (int id = 0; id < model->program->n_tensors; id++) /* every matrix is tried in q3h, and becomes q8_0 */
+        if (model->program->tensors[id].role == MOTE_ROLE_WEIGHT &&
+            !mote_weight_stays_f32(&model->program->tensors[id]))
+            ((mote_real *)model->weight[id])[3] = 20;
+    o.type = MOTE_TYPE_Q3H;
+    CHECK(!mote_model_quantize(model, &o, &small, NULL, &error), "%s", error.message);
+    CHECK(plain && small && plain->made.total == small->made.total, "%zu bytes of rows, %zu with tries",
+          plain ? plain->made.total : 0, small ? small->made.total : 0);
+    mote_model_close(plain), mote_model_close(small), mote_model_close(model);
+}
+
+/* ---- activations by scales that stand */
+
+/* The scale with least error, by trying many over all values. */
+static void ranges_lose_least(void) {
+    enum { N = 20000 };
+    static mote_real values[N];
+    static mote_range_bin bins[MOTE_RANGE_BINS];
+    mote_random random;
+    mote_random_seed(&random, 11);
+    for (int kind = 0; kind < 3; kind++) { /* normal, with outliers, all within a step of each other */
+        double least = INFINITY, got = 0, plain = 0;
+        float largest = 0;
+        memset(bins, 0, sizeof bins);
+        for (int i = 0; i < N; i++) {
+            values[i] = (mote_real)mote_random_normal(&random);
+            if (kind == 1 && i % 1000 == 0) values[i] *= 40;
+            if (kind == 2) values[i] = (mote_real)(0.5 + 0.001 * (i % 7));
+            largest = fmaxf(largest, fabsf((float)values[i]));
+        }
+        mote_range_add(bins, values, N / 3), mote_range_add(bins, values + N / 3, N - N / 3);
+        const double found = (double)mote_range_scale(bins);
+        for (int t = 0; t <= 302; t++) {
+            const double scale = t == 301   ? found
+                                 : t == 302 ? (double)largest / 127
+                                            : exp(-t / 100.0) * (double)largest / 127;
+            double lost = 0;
+            for (int i = 0; i < N; i++) {
+                double code = nearbyint((double)values[i] / scale);
+                code = code > 127 ? 127 : code < -127 ? -127 : code;
+                lost += ((double)values[i] - scale * code) * ((double)values[i] - scale * code);
+            }
+            least = t < 301 && lost < least ? lost : least;
+            got = t == 301 ? lost : got, plain = t == 302 ? lost : plain;
+        }
+        CHECK(kind == 2 ? got < N * found * found / 4 : got < 1.1 * least + 1e-9, "kind %d: %g, %g is possible", kind,
+              got, least);
+        CHECK(kind != 1 || got < 0.95 * plain, "outliers: %g, by the largest %g", got, plain);
+    }
+    memset(bins, 0, sizeof bins);
+    CHECK(mote_range_scale(bins) == 0);
+    mote_range_add(bins, (const mote_real[]){0, 0}, 2);
+    CHECK(mote_range_scale(bins) == 0);
+    mote_range_add(bins, (const mote_real[]){1, INFINITY, NAN}, 3);
+    CHECK(mote_range_scale(bins) == 0);
+}
+
+/* One product of an i8 model by hand: codes by the saved scale, integer sums, one chain of additions. */
+static void check_product_by_hand(const mote_model *small) {
+    const mote_program *p = small->program;
+    const mote_op *op = NULL;
+    for (int i = 0; i < p->n_ops && !op; i++)
+        if (p->ops[i].kind == MOTE_OP_LINEAR) op = &p->ops[i];
+    const mote_tensor *t = &p->tensors[op->in[1]];
+    const float scale = small->activation_scale[op->in[0]];
+    const int cols = t->cols, blocks = mote_blocks_of(cols);
+    mote_real *x = calloc((size_t)cols, sizeof *x), *y = calloc((size_t)t->rows, sizeof *y);
+    mote_block8 *codes = calloc((size_t)blocks, sizeof *codes);
+    void *panels = malloc(mote_panel_bytes(MOTE_TYPE_I8, (size_t)blocks) * (size_t)((t->rows + 15) / 16));
+    for (int i = 0; i < cols; i++) x[i] = (mote_real)(sin(i) * 140 * (double)scale); /* some are cut off */
+    mote_blocks_pack(MOTE_TYPE_I8, small->weight[op->in[1]], mote_row_bytes(MOTE_TYPE_I8, (size_t)cols), t->rows, cols,
+                     panels);
+    mote_kernels_get()->quantize_by(x, cols, scale, codes);
+    mote_gemm_blocks g = {.rows = 1, .columns = t->rows, .blocks = blocks, .a = codes, .a_row = (size_t)blocks,
+                          .b = panels, .c = y, .c_row = (size_t)t->rows};
+    mote_kernels_get()->gemm_blocks[mote_integer_slot(MOTE_TYPE_I8)](&g);
+    int cut = 0;
+    for (int r = 0; r < t->rows; r++) {
+        const char *row =
+            (const char *)small->weight[op->in[1]] + (size_t)r * mote_row_bytes(MOTE_TYPE_I8, (size_t)cols);
+        float weight_scale, sum = 0;
+        memcpy(&weight_scale, row, sizeof weight_scale);
+        for (int from = 0; from < cols; from += 32) {
+            int32_t dot = 0;
+            for (int i = from; i < from + 32 && i < cols; i++) {
+                float code = nearbyintf((float)x[i] * (1 / scale));
+                cut += code > 127 || code < -127;
+                code = code > 127 ? 127 : code < -127 ? -127 : code;
+                dot += (int32_t)code * (int8_t)row[4 + i];
+            }
+            sum = fmaf((float)dot, weight_scale * scale, sum);
+        }
+        CHECK((float)y[r] == sum, "row %d: %.9g, by hand %.9g", r, (double)y[r], (double)sum);
+    }
+    CHECK(cut > 0, "nothing was cut off");
+    free(x), free(y), free(codes), free(panels);
+}
+
+/* The scales are used, saved, found again, and given up where a type does without. */
+static void static_activations(void) {
+    mote_model *model = make_model(MOTE_FAMILY_LLAMA, 172, true), *small = NULL, *plain = NULL, *opened = NULL;
+    mote_quantize_options o = options_for(MOTE_TYPE_I8, MOTE_QUANTIZE_BEST);
+    const mote_quantize_rule keep = {"blk.0.attn_k.weight", MOTE_TYPE_Q8_0};
+    CHECK(!mote_model_quantize(model, &o, &plain, NULL, &error), "%s", error.message);
+    CHECK(plain && !plain->activation_scale);
+    o.static_activations = true, o.rules = &keep, o.n_rules = 1;
+    CHECK(!mote_model_quantize(model, &o, &small, NULL, &error), "%s", error.message);
+    if (!small || !plain) return;
+    int with = 0, without = 0;
+    for (int i = 0; i < small->program->n_ops; i++) {
+        const mote_op *op = &small->program->ops[i];
+        if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) continue;
+        const float scale = small->activation_scale[op->in[0]];
+        with += scale > 0, without += scale == 0;
+    }
+    CHECK(with == 12 && without == 3, "%d with a scale, %d without", with, without); /* q, k, v of layer 0 */
+    const double float_loss = loss_of(model), static_loss = loss_of(small), dynamic_loss = loss_of(plain);
+    CHECK(static_loss != dynamic_loss && fabs(static_loss - float_loss) < 0.01 * float_loss, "%g, %g, %g", float_loss,
+          static_loss, dynamic_loss);
+    CHECK(!mote_model_save(small, PATH ".gguf", MOTE_TYPE_KEEP, &error) &&
+              !mote_model_open(PATH ".gguf", &opened, &error),
+          "%s", error.message);
+    CHECK(opened && opened->activation_scale && loss_of(opened) == static_loss, "another loss once saved");
+    CHECK(opened && !mote_model_save(opened, PATH ".again", MOTE_TYPE_KEEP, &error) &&
+              same_files(PATH ".gguf", PATH ".again"), "another file once opened");
+    mote_model_close(opened), opened = NULL;
+    CHECK(!mote_model_save(small, PATH ".again", MOTE_TYPE_F32, &error) &&
+          !mote_model_open(PATH ".again", &opened, &error));
+    CHECK(opened && !opened->activation_scale, "f32 weights have no use for scales");
+    mote_model_close(opened), mote_model_close(small), small = NULL;
+    o.n_rules = 0;
+    CHECK(!mote_model_quantize(model, &o, &small, NULL, &error), "%s", error.message);
+    if (small) check_product_by_hand(small);
+    mote_model_close(small), mote_model_close(plain), small = NULL;
+    o.type = MOTE_TYPE_Q4_0;
+    CHECK(mote_model_quantize(model, &o, &small, NULL, &error) == MOTE_USAGE && strstr(error.message, "q4_0"));
+    o.type = MOTE_TYPE_I8, o.calibration = NULL;
+    CHECK(mote_model_quantize(model, &o, &small, NULL, &error) == MOTE_USAGE && strstr(error.message, "calibration"));
+    mote_model_close(model);
+}
+
+/* Scales in a file that no model can have. */
+static void damaged_scales_are_refused(void) {
+    static const float bad[] = {NAN, INFINITY, -1, 1e-35f, 1e35f};
+    mote_model *model = make_model(MOTE_FAMILY_LLAMA, 64, true), *small = NULL, *opened = NULL;
+    mote_quantize_options o = options_for(MOTE_TYPE_I8, MOTE_QUANTIZE_SEARCH);
+    o.static_activations = true;
+    CHECK(!mote_model_quantize(model, &o, &small, NULL, &error), "%s", error.message);
+    mote_model_close(model);
+    if (!small) return;
+    const mote_op *op = NULL;
+    for (int i = 0; i < small->program->n_ops && !op; i++)
+        if (small->program->ops[i].kind == MOTE_OP_LINEAR) op = &small->program->ops[i];
+    float *scale = &small->activation_scale[op->in[0]];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        *scale = bad[i];
+        CHECK(!mote_model_save(small, PATH ".gguf", MOTE_TYPE_KEEP, &error), "%s", error.message);
+        CHECK(mote_model_open(PATH ".gguf", &opened, &error) == MOTE_BAD_FILE && !opened &&
+                  strstr(error.message, "mote.activation_scales"), "%g: %s", (double)bad[i], error.message);
+    }
+    *scale = 0.01f;
+    CHECK(!mote_model_save(small, PATH ".gguf", MOTE_TYPE_KEEP, &error), "%s", error.message);
+    /* one scale too few; and scales of a model of another type: by hand in the file, whose sums are taken away */
+    static char bytes[1 << 20];
+    for (int kind = 0; kind < 3; kind++) {
+        FILE *f = fopen(PATH ".gguf", "rb");
+        const size_t n = fread(bytes, 1, sizeof bytes, f);
+        fclose(f);
+        char *key = memmem(bytes, n, "mote.activation_scales", 22);
+        CHECK(key && n < sizeof bytes, "the key");
+        if (!key) break;
+        for (char *sum = bytes; (sum = memmem(sum, n - (size_t)(sum - bytes), "mote.checksum", 13)); sum += 13)
+            sum[5] = 'x';
+        uint32_t word;
+        memcpy(&word, key + 22 + 8, 4); /* kind, element, count */
+        CHECK(word == 9, "%u scales", word);
+        if (kind == 0) word = 6, memcpy(key + 22 + 4, &(uint32_t){4}, 4); /* u32 */
+        if (kind == 1) memcpy(key + 22 + 16, &(float){-3}, 4);
+        f = fopen(PATH ".again", "wb");
+        fwrite(bytes, 1, n, f);
+        fclose(f);
+        const mote_status status = mote_model_open(PATH ".again", &opened, &error);
+        CHECK(kind == 2 ? status == MOTE_OK
+                        : status == MOTE_BAD_FILE && strstr(error.message, "mote.activation_scales"),
+              "%d: %s", kind, error.message);
+        mote_model_close(opened), opened = NULL;
+    }
+    mote_model_close(small);
+    remove(PATH ".gguf"), remove(PATH ".again");
+}
+
 /* ---- what was lost */
 
 static void comparison_by_hand(void) {
@@ -462,6 +703,11 @@ int main(void) {
     RUN(rules);
     RUN(mixed_meets_its_target);
     RUN(what_does_not_fit);
+    RUN(sums_fit_into_what_is_allowed);
+    RUN(tries_leave_nothing_behind);
+    RUN(ranges_lose_least);
+    RUN(static_activations);
+    RUN(damaged_scales_are_refused);
     RUN(comparison_by_hand);
     RUN(speeds);
     RUN(wrong_options);

@@ -15,11 +15,11 @@
 #include "sampling.h"
 
 #define TYPES "q8_0|q4_0|q3h|q43|i8|q3_k|q4_k|iq4_nl|f16|bf16|f32"
-enum { TYPE_MIXED = 11, MOST_RULES = 64, RULE_BYTES = 128 };
+enum { TYPE_I8 = 4, TYPE_MIXED = 11, MOST_RULES = 64, RULE_BYTES = 128 };
 
-static int type = UNSET, method = UNSET, allow_fallback, skip_bad;
+static int type = UNSET, method = UNSET, allow_fallback, skip_bad, static_activations;
 static double target_bits = UNSET_NUMBER;
-static int64_t calibrate_tokens = 65536, evaluate_tokens;
+static int64_t calibrate_tokens = 65536, calibrate_memory, evaluate_tokens;
 static struct string_list calibrate, evaluate, keep, gate_texts;
 
 static const struct option type_rows[] = {
@@ -33,6 +33,8 @@ static const struct option type_rows[] = {
      "tensors whose names match (*attn*), or head, embedding, attention, feed_forward, in another type"},
     {"allow-fallback", 0, OPTION_FLAG, &allow_fallback, NULL, 0, 0, NULL,
      "what does not fit its type goes to q8_0 or f32 and is named; else nothing is written"},
+    {"static-activations", 0, OPTION_FLAG, &static_activations, NULL, 0, 0, NULL,
+     "i8: a scale for each input of the products, found in the text of --calibrate and saved with the model"},
     {0},
 };
 static const struct option text_rows[] = {
@@ -40,6 +42,8 @@ static const struct option text_rows[] = {
      "text whose activations say which weights matter, as mote train takes it; may be given several times. Without "
      "--evaluate its last tenth is kept to measure the loss"},
     {"calibrate-tokens", 0, OPTION_INTEGER, &calibrate_tokens, "N", 1, 1e12, "65536", "most that are read, spread"},
+    {"calibrate-memory", 0, OPTION_INTEGER, &calibrate_memory, "MIB", 0, 1e9, "0: half of the memory",
+     "most that the sums over it take; a larger model is calibrated in several passes"},
     {"evaluate", 0, OPTION_LIST, &evaluate, "TEXT", 0, 0, NULL,
      "text to measure the loss on; may be given several times"},
     {"evaluate-tokens", 0, OPTION_INTEGER, &evaluate_tokens, "N", 0, 1e12, "0: all", "most that are measured, spread"},
@@ -152,6 +156,10 @@ static mote_status check_options(struct run *run, mote_error *error) {
         mote_fail(error, MOTE_USAGE, "--type mixed needs to know how large the model may be");
         return mote_hint(error, MOTE_USAGE, "add --target-bits, as in --target-bits 4.25");
     }
+    if (static_activations && (type != TYPE_I8 || !calibrate.n)) {
+        mote_fail(error, MOTE_USAGE, "--static-activations is for --type i8, with a text to calibrate with");
+        return mote_hint(error, MOTE_USAGE, "add --type i8 --calibrate TEXT");
+    }
     if (method == 2 && !calibrate.n) {
         mote_fail(error, MOTE_USAGE, "--method gptq needs a text to calibrate with");
         return mote_hint(error, MOTE_USAGE, "add --calibrate TEXT: a part of the training text serves well");
@@ -159,7 +167,8 @@ static mote_status check_options(struct run *run, mote_error *error) {
     if (method == 0 && calibrate.n && evaluate.n && !aimed)
         warn("--calibrate has no effect with --method rtn and --evaluate");
     if (option_given(&text_rows[1]) && !calibrate.n) warn("--calibrate-tokens has no effect without --calibrate");
-    if (option_given(&text_rows[3]) && !calibrate.n && !evaluate.n)
+    if (option_given(&text_rows[2]) && !calibrate.n) warn("--calibrate-memory has no effect without --calibrate");
+    if (option_given(&text_rows[4]) && !calibrate.n && !evaluate.n)
         warn("--evaluate-tokens has no effect without a text");
     mote_status status = gates_parse(&gate_texts, &run->gates, error);
     for (int i = 0; i < keep.n && !status; i++) status = parse_keep(keep.items[i], run, error);
@@ -219,7 +228,9 @@ static mote_status quantize(struct run *run, mote_error *error) {
     options.n_rules = run->n_rules;
     options.calibration = run->dataset[0];
     options.calibration_tokens = (uint64_t)calibrate_tokens;
+    options.calibration_bytes = (uint64_t)calibrate_memory << 20;
     options.allow_fallback = allow_fallback;
+    options.static_activations = static_activations;
     options.threads = (int)option_threads;
     mote_status status = mote_model_quantize(run->model, &options, &run->quantized, &run->result.report, error);
     run->result.quantize_seconds = now_seconds() - start;

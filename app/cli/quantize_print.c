@@ -32,6 +32,8 @@ static void print_json(const struct quantize_result *r, const struct gates *gate
         {"file_bytes_before", r->file_bytes_before}, {"file_bytes", r->file_bytes},
         {"ram_bytes_before", r->speed.ram_bytes_before}, {"ram_bytes", r->speed.ram_bytes_after},
         {"weights", report->weights}, {"calibration_tokens", report->calibration_tokens},
+        {"calibration_bytes", report->calibration_bytes},
+        {"calibration_passes", (uint64_t)report->calibration_passes},
         {"evaluated_tokens", r->lost.tokens},
     };
     mote_buffer_print(buffer, "{\"input\":");
@@ -107,6 +109,11 @@ static void print_text(const struct quantize_result *r, const struct gates *gate
     print_tensors(report, buffer);
     mote_buffer_print(buffer, "\nbits           %.3f -> %.3f a weight\n", report->bits_per_weight_before,
                       report->bits_per_weight);
+    if (report->calibration_passes)
+        mote_buffer_print(buffer, "calibration    %llu tokens, sums of %s, %d pass%s\n",
+                          (unsigned long long)report->calibration_tokens,
+                          text_bytes((double)report->calibration_bytes, before), report->calibration_passes,
+                          report->calibration_passes > 1 ? "es" : "");
     mote_buffer_print(buffer, "file           %s -> %s\n", text_bytes((double)r->file_bytes_before, before),
                       text_bytes((double)r->file_bytes, after));
     mote_buffer_print(buffer, "RAM            %s -> %s\n", text_bytes((double)r->speed.ram_bytes_before, before),

@@ -518,6 +518,8 @@ typedef struct {
     uint64_t calibration_tokens; /* most that are read, evenly spread */
     bool allow_fallback; /* what does not fit its type goes to q8_0 or f32; else it is refused by name */
     int threads;         /* 0: all cores */
+    uint64_t calibration_bytes; /* most that gptq's sums of one pass over the text may take; 0: half of the memory */
+    bool static_activations; /* i8: each input by one scale, found in the calibration text and saved with the model */
 } mote_quantize_options;
 
 typedef struct {
@@ -534,6 +536,8 @@ typedef struct {
     int n_rows;
     double bits_per_weight_before, bits_per_weight; /* of all that is in the file */
     uint64_t weights, calibration_tokens;
+    uint64_t calibration_bytes; /* that the largest of its passes took */
+    int calibration_passes;
 } mote_quantize_report;
 
 MOTE_API mote_quantize_options mote_quantize_options_default(void);

@@ -12,30 +12,67 @@ typedef struct {
     mote_tensor_id activation;
     int first_op; /* that reads it */
     int cols;
-    float *diagonal; /* [cols] sum of x^2 / tokens */
+    float *diagonal; /* [cols] sum of x^2 / tokens; NULL: not of this pass */
     mote_real *gram; /* [cols, cols] sum of x x^T / tokens; NULL where only the diagonal was asked for */
     float *paid;     /* [cols], once the gram is a factor: see mote_rounding */
     mote_real *rows; /* [rows of a batch, cols]: what the present batch has of it */
+    struct mote_range_bin *bins; /* how its magnitudes are spread; NULL: not asked for */
 } mote_moments;
 
 typedef struct {
     mote_moments *moments;
     int n;
     int16_t *of_weight; /* by tensor id: which moments; -1: no product reads it */
+    int first, end;     /* the moments of this pass; the others were of earlier ones, or are to come */
     uint64_t tokens;
+    size_t bytes;       /* that this pass took */
 } mote_calibration;
+
+typedef struct {
+    const mote_dataset *dataset;
+    mote_split split;
+    uint64_t max_tokens; /* most that are read, evenly spread; 0: all */
+    bool grams;          /* else only the squares */
+    bool ranges;         /* magnitudes too, for mote_range_scale */
+    int first;           /* moments before this one are left out */
+    size_t most_bytes;   /* of what a pass may take; 0: anything */
+} mote_calibration_request;
 
 /* A pool of so many threads; 0: all cores. */
 mote_status mote_pool_for(int threads, mote_pool **pool, mote_error *error);
 
-/* Runs the model over max_tokens of the split (evenly spread) and sums up. */
-mote_status mote_calibrate(const mote_model *model, const mote_dataset *dataset, mote_split split, uint64_t max_tokens,
-                           bool grams, mote_pool *pool, mote_calibration *calibration, mote_error *error);
+/* Runs the model over the text and sums up, for as many activations from `first` on as fit into most_bytes. Grams are
+ * the same bits however they are parted. One that does not fit alone is MOTE_MEMORY, before anything large is
+ * allocated. */
+mote_status mote_calibrate(const mote_model *model, const mote_calibration_request *request, mote_pool *pool,
+                           mote_calibration *calibration, mote_error *error);
+/* Bytes of one pass over all activations; SIZE_MAX: more than can be said. */
+mote_status mote_calibration_bytes(const mote_model *model, const mote_calibration_request *request, size_t *bytes,
+                                   mote_error *error);
 void mote_calibration_deinit(mote_calibration *calibration);
 static inline const mote_moments *mote_moments_of(const mote_calibration *calibration, int id) {
     int which = calibration && calibration->of_weight ? calibration->of_weight[id] : -1;
-    return which < 0 ? NULL : &calibration->moments[which];
+    return which < 0 || !calibration->moments[which].diagonal ? NULL : &calibration->moments[which];
 }
+
+/* Inputs that were never seen still count a little: another text may have them. */
+mote_status mote_calibration_damp(mote_calibration *calibration, const mote_program *program, mote_error *error);
+/* Grams -> factors, where damping[j] of moments j is not 0 (compress/factors.c). */
+mote_status mote_calibration_factor(mote_calibration *calibration, const mote_program *program, const double *damping,
+                                    mote_pool *pool, mote_error *error);
+
+/* ---- the range of an activation (compress/ranges.c) */
+
+/* Magnitudes in sixteenths of octaves. */
+enum { MOTE_RANGE_BINS = 16 * 64 };
+typedef struct mote_range_bin {
+    uint64_t n;
+    double sum, squares;
+} mote_range_bin;
+void mote_range_add(mote_range_bin *bins, const mote_real *values, size_t n);
+/* The scale of 8-bit codes that loses least in squares over what was added, beyond which values are cut off; 0: there
+ * were only zeros, or what is not finite. */
+float mote_range_scale(const mote_range_bin *bins);
 
 /* ---- rounding one matrix (compress/rounding.c, compress/gptq.c) */
 

@@ -3,6 +3,7 @@
  * for unless the caller allows it and the report says so. */
 #include <fnmatch.h>
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "compress/compress.h"
@@ -12,7 +13,8 @@ typedef struct {
     const mote_model *model;
     mote_quantize_options o;
     mote_pool *pool;
-    mote_calibration calibration;
+    mote_calibration calibration; /* of the present pass */
+    size_t most_bytes;            /* of a pass */
     bool calibrated;
     bool *factored; /* by tensor: a factor was made for it; NULL: not yet */
     mote_type *types; /* by tensor id */
@@ -22,6 +24,7 @@ typedef struct {
     mote_quantize_row *rows;
     mote_real *values; /* of one tensor */
     float *row;
+    float *scales; /* by tensor id: of activations; NULL: not asked for */
 } quantization;
 
 mote_quantize_options mote_quantize_options_default(void) {
@@ -75,6 +78,13 @@ static mote_status check_options(const mote_quantize_options *o, mote_error *err
         return mote_fail(error, MOTE_USAGE, "no such method of quantization: %d", (int)o->method);
     if (o->method == MOTE_QUANTIZE_GPTQ && !o->calibration)
         return mote_fail(error, MOTE_USAGE, "the method gptq needs a calibration text");
+    if (o->static_activations && (o->type != MOTE_TYPE_I8 || o->target_bits > 0))
+        return mote_hint(error, mote_fail(error, MOTE_USAGE, "static activations are for i8, whose products need no "
+                                          "other scale of an input; %s is asked for",
+                                          o->target_bits > 0 ? "a number of bits" : mote_type_name(o->type)),
+                         "use the type i8, or leave them out: other types find a scale for each 32 values");
+    if (o->static_activations && !o->calibration)
+        return mote_fail(error, MOTE_USAGE, "static activations need a calibration text to find their scales in");
     if (!(o->target_bits >= 0 && o->target_bits <= 32))
         return mote_fail(error, MOTE_USAGE, "%g bits a weight are asked for; up to 32 are possible", o->target_bits);
     if (o->n_rules < 0 || (o->n_rules > 0 && !o->rules))
@@ -147,27 +157,6 @@ static mote_quantize_method method_for(const quantization *q, int id, mote_type 
 
 /* ---- calibration */
 
-typedef struct {
-    mote_calibration *calibration;
-    double *damping; /* by moments: a part of the mean diagonal; 0: no factor is wanted */
-    mote_real *room; /* by thread */
-    size_t widest;
-    atomic_int next, failed; /* failed: moments + 1 */
-} factoring;
-
-static void factor_task(void *context, int thread, int threads) {
-    (void)threads;
-    factoring *f = context;
-    for (int j; (j = mote_take(&f->next)) < f->calibration->n;) {
-        mote_moments *m = &f->calibration->moments[j];
-        const size_t n = (size_t)m->cols;
-        mote_real *room = f->room + (size_t)thread * f->widest;
-        if (f->damping[j] == 0) continue;
-        if (!mote_gptq_factor(m->gram, m->diagonal, m->cols, f->damping[j], room)) atomic_store(&f->failed, j + 1);
-        for (size_t i = 0; i < n; i++) m->paid[i] = (float)(1 / (m->gram[i * n + i] * m->gram[i * n + i]));
-    }
-}
-
 /* Of the mean diagonal. The paper's 1 % gives the same KL as 10 % (0.031 at q4_0, 0.5 M weights), but bends the outputs
  * one way: perplexity rose by 1.7 % and not by 0.8 %. A head that is the embedding, too, is read where no gram tells
  * what counts, so its errors may not grow much: with 0.01 KL was 13 % larger at q4_0 and 18 % at q3h. */
@@ -175,62 +164,46 @@ static double damping_for(const mote_program *p, int id) {
     return is_read_by(p, id, MOTE_OP_EMBEDDING, 0) ? 0.5 : 0.1;
 }
 
-/* Grams -> factors, where a tensor will be rounded with one. */
+/* Factors where a tensor of this pass will be rounded with one. */
 static mote_status factor(quantization *q, mote_error *error) {
     const mote_program *p = q->model->program;
     mote_calibration *c = &q->calibration;
-    factoring f = {.calibration = c, .widest = 1};
-    for (int j = 0; j < c->n; j++)
-        if ((size_t)c->moments[j].cols > f.widest) f.widest = (size_t)c->moments[j].cols;
-    f.damping = mote_allocate_zero((size_t)c->n + 1, sizeof *f.damping);
-    f.room = mote_allocate((size_t)mote_pool_threads(q->pool) * f.widest * sizeof *f.room);
-    mote_status status = MOTE_OK;
-    if (!f.damping || !f.room) {
-        status = mote_fail_memory(error, "calibration", f.widest * sizeof *f.room);
-        goto done;
-    }
+    double *damping = mote_allocate_zero((size_t)c->n + 1, sizeof *damping);
     bool *factored = mote_allocate_zero((size_t)p->n_tensors + 1, sizeof *factored);
-    if (!factored) {
-        status = mote_fail_memory(error, "calibration", (size_t)p->n_tensors);
-        goto done;
+    if (!damping || !factored) {
+        mote_release(damping);
+        mote_release(factored);
+        return mote_fail_memory(error, "calibration", (size_t)p->n_tensors);
     }
     for (int id = 0; id < p->n_tensors; id++)
         if (p->tensors[id].role == MOTE_ROLE_WEIGHT && method_for(q, id, q->types[id]) == MOTE_QUANTIZE_GPTQ) {
-            f.damping[c->of_weight[id]] = damping_for(p, id);
+            damping[c->of_weight[id]] = damping_for(p, id);
             factored[id] = true;
         }
     q->factored = factored;
-    mote_pool_run(q->pool, factor_task, &f);
-    if (f.failed)
-        status = mote_fail(error, MOTE_FAILED, "the activation '%s' is not finite on the calibration text",
-                           p->tensors[c->moments[f.failed - 1].activation].name);
-done:
-    mote_release(f.room);
-    mote_release(f.damping);
+    mote_status status = mote_calibration_factor(c, p, damping, q->pool, error);
+    mote_release(damping);
     return status;
 }
 
-/* Inputs that were never seen still count a little: another text may have them. */
-static mote_status damp_diagonals(quantization *q, mote_error *error) {
-    for (int j = 0; j < q->calibration.n; j++) {
-        mote_moments *m = &q->calibration.moments[j];
-        double mean = 0;
-        for (int i = 0; i < m->cols; i++) mean += (double)m->diagonal[i] / m->cols;
-        if (!isfinite(mean))
-            return mote_fail(error, MOTE_FAILED, "the activation '%s' is not finite on the calibration text",
-                             q->model->program->tensors[m->activation].name);
-        for (int i = 0; i < m->cols; i++) m->diagonal[i] += mean > 0 ? (float)(0.01 * mean) : 1;
-    }
-    return MOTE_OK;
-}
-
-static mote_status calibrate(quantization *q, mote_error *error) {
-    const bool chooses = q->o.target_bits > 0, grams = compensates(q);
-    if (!q->o.calibration || (q->o.method == MOTE_QUANTIZE_RTN && !chooses)) return MOTE_OK;
-    mote_status status = mote_calibrate(q->model, q->o.calibration, q->o.calibration_split, q->o.calibration_tokens,
-                                        grams, q->pool, &q->calibration, error);
+/* One pass over the text, for activations from `first` on; grams: what gptq needs. */
+static mote_status calibrate(quantization *q, int first, bool grams, mote_error *error) {
+    const mote_calibration_request request = {.dataset = q->o.calibration, .split = q->o.calibration_split,
+                                              .max_tokens = q->o.calibration_tokens, .grams = grams,
+                                              .ranges = q->o.static_activations && grams == compensates(q),
+                                              .first = first, .most_bytes = grams ? q->most_bytes : 0};
+    mote_calibration_deinit(&q->calibration);
+    mote_release(q->factored);
+    q->factored = NULL;
+    mote_status status = mote_calibrate(q->model, &request, q->pool, &q->calibration, error);
+    if (status == MOTE_OK) status = mote_calibration_damp(&q->calibration, q->model->program, error);
     q->calibrated = status == MOTE_OK;
-    return status;
+    if (status != MOTE_OK) return status;
+    mote_quantize_report *report = q->report;
+    report->calibration_tokens = q->calibration.tokens;
+    report->calibration_passes++;
+    if (q->calibration.bytes > report->calibration_bytes) report->calibration_bytes = q->calibration.bytes;
+    return MOTE_OK;
 }
 
 /* ---- rounding */
@@ -243,18 +216,22 @@ static mote_status try_type(quantization *q, int id, mote_type type, mote_quanti
     mote_rounding r = {.name = t->name, .values = q->values, .rows = t->rows, .cols = t->cols, .type = type,
                        .method = method_for(q, id, type), .importance = m ? m->diagonal : NULL,
                        .factor = m ? m->gram : NULL, .paid = m ? m->paid : NULL,
-                       .out = mote_arena_allocate(&q->out->made, bytes)};
+                       .out = mote_allocate(bytes)};
+    void *kept = NULL;
     if (!r.out) return mote_fail_memory(error, t->name, bytes);
     mote_status status = mote_round_matrix(&r, q->pool, error);
+    *fits = status == MOTE_OK && (r.misfit < 0 || type == MOTE_TYPE_F32);
+    if (*fits && (kept = mote_arena_allocate(&q->out->made, bytes))) memcpy(kept, r.out, bytes);
+    mote_release(r.out); /* the new model holds what it is made of, and no tries */
     if (status != MOTE_OK) return status;
-    *fits = r.misfit < 0 || type == MOTE_TYPE_F32;
+    if (*fits && !kept) return mote_fail_memory(error, t->name, bytes);
     if (!*fits) {
         status = mote_fail(error, MOTE_FAILED, "tensor '%s', row %d: a weight is not finite or does not fit %s",
                            t->name, r.misfit, mote_type_name(type));
         mote_hint(error, status, "keep that tensor in a larger type, or allow a fallback");
         return MOTE_OK;
     }
-    q->out->weight[id] = r.out;
+    q->out->weight[id] = kept;
     q->out->program->tensors[id].type = type;
     q->types[id] = type;
     row->type = type;
@@ -286,16 +263,28 @@ static mote_status round_tensor(quantization *q, int id, mote_quantize_row *row,
     return mote_fail(error, MOTE_FAILED, "tensor '%s' fits no type", t->name); /* f32 takes everything */
 }
 
-static mote_status round_all(quantization *q, mote_error *error) {
+/* The tensors whose inputs were summed in this pass; in the last one, those too that no product reads. */
+static mote_status round_pass(quantization *q, bool last, mote_error *error) {
     const mote_program *p = q->model->program;
+    const mote_calibration *c = &q->calibration;
     mote_status status = MOTE_OK;
+    int row = 0;
+    for (int id = 0; id < p->n_tensors && status == MOTE_OK; id++) {
+        if (p->tensors[id].role != MOTE_ROLE_WEIGHT) continue;
+        const int which = c->of_weight ? c->of_weight[id] : -1;
+        if (which < 0 ? last : which >= c->first && which < c->end) status = round_tensor(q, id, &q->rows[row], error);
+        row++;
+    }
+    q->report->n_rows = row;
+    return status;
+}
+
+/* What a file of the result has, and had. */
+static void count_bits(quantization *q) {
+    const mote_program *p = q->model->program;
     double weights, bits;
     for (int id = 0; id < p->n_tensors; id++)
         q->types[id] = p->tensors[id].role == MOTE_ROLE_WEIGHT ? q->types[id] : MOTE_TYPE_F32;
-    for (int id = 0; id < p->n_tensors && status == MOTE_OK; id++)
-        if (p->tensors[id].role == MOTE_ROLE_WEIGHT)
-            status = round_tensor(q, id, &q->rows[q->report->n_rows++], error);
-    if (status != MOTE_OK) return status;
     bits = mote_file_bits(p, q->types, &weights);
     q->report->bits_per_weight = bits / weights;
     q->report->weights = (uint64_t)weights;
@@ -303,8 +292,47 @@ static mote_status round_all(quantization *q, mote_error *error) {
         q->types[id] = p->tensors[id].role == MOTE_ROLE_WEIGHT && !mote_weight_stays_f32(&p->tensors[id])
                            ? mote_model_stored(q->model, id).type : MOTE_TYPE_F32;
     q->report->bits_per_weight_before = mote_file_bits(p, q->types, &weights) / weights;
-    q->report->calibration_tokens = q->calibration.tokens;
-    return MOTE_OK;
+}
+
+static mote_status choose_types(quantization *q, mote_error *error) {
+    return mote_choose_types(q->model, &q->o, q->calibrated ? &q->calibration : NULL, q->pool, q->open, q->types,
+                             error);
+}
+
+/* Scales of the activations of this pass that products of i8, and no others, read. */
+static void take_scales(quantization *q) {
+    const mote_program *p = q->model->program;
+    const mote_calibration *c = &q->calibration;
+    for (int j = c->first; j < c->end && q->scales; j++) {
+        bool all = c->moments[j].bins != NULL;
+        for (int id = 0; id < p->n_tensors; id++)
+            if (c->of_weight[id] == j && q->types[id] != MOTE_TYPE_I8) all = false;
+        const float scale = all ? mote_range_scale(c->moments[j].bins) : 0;
+        q->scales[c->moments[j].activation] = mote_activation_scale_is_usable(scale) ? scale : 0;
+    }
+}
+
+/* All tensors, in as many passes over the calibration's text as its sums need. Types are chosen before the first is
+ * rounded: by sums of squares alone where the others do not fit at once. */
+static mote_status quantize_passes(quantization *q, mote_error *error) {
+    const bool chooses = q->o.target_bits > 0, grams = compensates(q);
+    const bool calibrates = q->o.calibration && (q->o.method != MOTE_QUANTIZE_RTN || chooses || q->scales);
+    const mote_calibration_request all = {.grams = grams, .ranges = q->scales != NULL};
+    size_t bytes = 0;
+    mote_status status = calibrates ? mote_calibration_bytes(q->model, &all, &bytes, error) : MOTE_OK;
+    const bool whole = !grams || bytes <= q->most_bytes;
+    if (status == MOTE_OK && chooses && calibrates && !whole) status = calibrate(q, 0, false, error);
+    if (status == MOTE_OK && chooses && !(calibrates && whole)) status = choose_types(q, error);
+    for (int first = 0; status == MOTE_OK; first = q->calibration.end) {
+        if (calibrates) status = calibrate(q, first, grams, error);
+        if (status == MOTE_OK && chooses && calibrates && whole) status = choose_types(q, error);
+        if (status == MOTE_OK && calibrates && grams) status = factor(q, error);
+        const bool last = q->calibration.end >= q->calibration.n;
+        if (status == MOTE_OK) status = round_pass(q, last, error);
+        if (status == MOTE_OK) take_scales(q);
+        if (last) break;
+    }
+    return status;
 }
 
 /* ---- the whole */
@@ -329,6 +357,10 @@ static mote_status prepare(quantization *q, mote_error *error) {
     q->row = mote_allocate(widest * sizeof *q->row);
     q->report = mote_allocate_zero(1, sizeof *q->report);
     q->rows = mote_allocate_zero(n, sizeof *q->rows);
+    if (q->o.static_activations && !(q->scales = mote_allocate_zero(n, sizeof *q->scales)))
+        return mote_fail_memory(error, "quantization", n * sizeof *q->scales);
+    q->most_bytes = q->o.calibration_bytes < SIZE_MAX ? (size_t)q->o.calibration_bytes : SIZE_MAX;
+    if (!q->most_bytes) q->most_bytes = mote_machine_memory() / 2;
     if (!q->types || !q->open || !q->values || !q->row || !q->report || !q->rows)
         return mote_fail_memory(error, "quantization", most * sizeof *q->values);
     mote_status status = mote_model_allocate(&q->model->config, false, &q->out, error);
@@ -357,14 +389,12 @@ mote_status mote_model_quantize(const mote_model *model, const mote_quantize_opt
     if (status == MOTE_OK) status = mote_pool_for(q.o.threads, &q.pool, error);
     if (status == MOTE_OK) status = prepare(&q, error);
     if (status == MOTE_OK) status = settle_types(&q, error);
-    if (status == MOTE_OK) status = calibrate(&q, error);
-    if (status == MOTE_OK && q.calibrated) status = damp_diagonals(&q, error);
-    if (status == MOTE_OK && q.o.target_bits > 0)
-        status = mote_choose_types(model, &q.o, q.calibrated ? &q.calibration : NULL, q.pool, q.open, q.types, error);
-    if (status == MOTE_OK && q.calibrated && compensates(&q)) status = factor(&q, error);
-    if (status == MOTE_OK) status = round_all(&q, error);
+    if (status == MOTE_OK) status = quantize_passes(&q, error);
+    if (status == MOTE_OK) count_bits(&q);
     if (status == MOTE_OK) status = mote_model_unpack(q.out, error);
     if (status == MOTE_OK) {
+        q.out->activation_scale = q.scales;
+        q.scales = NULL;
         *quantized = q.out;
         q.out = NULL;
         q.report->rows = q.rows;
@@ -374,6 +404,7 @@ mote_status mote_model_quantize(const mote_model *model, const mote_quantize_opt
     mote_model_close(q.out);
     mote_pool_destroy(q.pool);
     mote_release(q.factored);
+    mote_release(q.scales);
     mote_release(q.types);
     mote_release(q.open);
     mote_release(q.values);

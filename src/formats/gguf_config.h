@@ -35,4 +35,11 @@ void mote_gguf_put_scaling(mote_gguf_writer *w, const mote_config *config);
 int mote_gguf_divisors(const mote_config *config);
 void mote_gguf_write_divisors(mote_gguf_writer *w, const mote_config *config);
 
+
+/* Scales of activations, under a key of mote's own (gguf_activations.c); type: what the weights are saved in. */
+#define MOTE_KEY_ACTIVATION_SCALES "mote.activation_scales"
+mote_status mote_gguf_put_activation_scales(mote_gguf_writer *w, const mote_model *model, mote_type type,
+                                            mote_error *error);
+mote_status mote_gguf_get_activation_scales(const mote_gguf *file, mote_model *model, mote_error *error);
+
 #endif

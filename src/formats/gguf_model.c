@@ -160,6 +160,7 @@ mote_status mote_gguf_build_model(mote_gguf *file, mote_model **model, mote_erro
     if (file->owns_map) made->map = file->map; /* from here on the model closes it; `file` goes on reading it */
     file->owns_map = false;
     status = bind_weights(file, made, error);
+    if (status == MOTE_OK) status = mote_gguf_get_activation_scales(file, made, error);
     if (status == MOTE_OK) status = mote_model_unpack(made, error);
     if (status == MOTE_OK) status = read_tokenizer(file, made, error);
     if (status == MOTE_OK) status = read_name(file, made, error);
@@ -278,6 +279,7 @@ static mote_status put_header(mote_gguf_writer *w, const mote_model *model, mote
     const mote_program *program = model->program;
     put_keys(w, &model->config, model->name, main_type(model, type));
     mote_status status = mote_gguf_put_tokenizer(w, model->tokenizer, error);
+    if (status == MOTE_OK) status = mote_gguf_put_activation_scales(w, model, type, error);
     if (mote_chat_template_of(model)) put_text(w, KEY_CHAT_TEMPLATE, mote_chat_template_of(model));
     for (int id = 0; id < program->n_tensors && status == MOTE_OK; id++) {
         const mote_tensor *tensor = &program->tensors[id];

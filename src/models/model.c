@@ -105,6 +105,7 @@ void mote_model_close(mote_model *m) {
     for (int i = 0; m->program && m->packed && i < m->program->n_tensors; i++) mote_release(m->packed[i]);
     for (int i = 0; m->program && m->merged && i < m->program->n_tensors; i++) mote_release(m->merged[i]);
     mote_release(m->merged);
+    mote_release(m->activation_scale);
     mote_release(m->packed);
     mote_release(m->weight);
     mote_release(m->sum);

@@ -29,6 +29,7 @@ struct mote_model {
     bool *unchecked; /* by tensor id: the bytes of a weight in `map` are not checked yet; NULL: all are */
     uint64_t *sum;   /* by tensor id: the checksum they must have; NULL: the file carries none */
     void **merged;   /* by tensor id: f32 weights that an adapter changed; owned; NULL: none */
+    float *activation_scale; /* by tensor id: of an activation that products of i8 read (mote_exec); NULL: none */
     void *arena;    /* memory the weights lie in when they are the model's own; NULL: in `map` */
     mote_arena made; /* rows that quantization made */
     mote_stored *stored; /* by tensor id: what weights were made f32 from; rows NULL: weight[] is what is stored */
@@ -90,6 +91,8 @@ static inline mote_stored mote_model_stored(const mote_model *model, int id) {
 /* Gains, biases and the table of positions are f32 in every file, as other programs expect. */
 bool mote_weight_is_vector(const mote_tensor *tensor);
 bool mote_weight_stays_f32(const mote_tensor *tensor);
+/* Whether one may read an activation by this scale: its codes and their inverse are ordinary numbers. */
+static inline bool mote_activation_scale_is_usable(float scale) { return scale >= 1e-30f && scale <= 1e30f; }
 /* Packs the weights of linear and head ops into panels where that is not done; called by sessions and trainers. */
 mote_status mote_model_pack(mote_model *model, mote_error *error);
 

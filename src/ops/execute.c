@@ -407,6 +407,7 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     x->weight = weight;
     x->packed = packed;
     x->pool = pool;
+    x->activation_scale = options->activation_scale;
     lay(x, &l, options, threads);
     x->value = mote_allocate_zero(n + 1, sizeof *x->value);
     x->gradient = mote_allocate_zero(n + 1, sizeof *x->gradient);

@@ -56,6 +56,7 @@ typedef struct mote_exec {
     mote_type rounded;   /* weights are rounded to this type, an integer one, for every product; F32: they are not */
     void **columns;      /* by op, with `bytes`: its input packed along the tokens, of the group at work */
     bool *makes_columns; /* by op: its backward does so; others of its group read the same */
+    const float *activation_scale; /* by tensor: what integer products read it by; 0, NULL: each block by its own */
     mote_real **value;   /* by tensor: activations [rows, cols], states; NULL for weights */
     mote_real **gradient; /* by tensor: of activations, and of weights when training */
     const mote_real **rope; /* by op: (cos, sin) pairs [context][head_dim / 2][2]; NULL elsewhere */
@@ -246,6 +247,7 @@ typedef struct {
     mote_type rounded;           /* training: see mote_exec */
     bool loss;                   /* targets will be given (evaluation, training): chunk memory instead of logits */
     int max_wanted;              /* rows of logits; 0 with `loss` */
+    const float *activation_scale; /* see mote_exec; outlives it */
 } mote_exec_options;
 
 typedef struct {

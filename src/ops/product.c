@@ -30,8 +30,12 @@ static const mote_block8 *blocks_of(const mote_exec *x, mote_worker *w, mote_ten
     if (w->blocks_of == input && w->blocks_begin == begin && w->blocks_rows >= rows) return blocks;
     const int cols = mote_cols(x, input);
     const size_t row = (size_t)mote_blocks_of(cols);
-    for (int r = 0; r < rows; r++)
-        x->kernels->quantize(mote_value(x, input, begin + r), cols, blocks + (size_t)r * row);
+    const float scale = x->activation_scale ? x->activation_scale[input] : 0;
+    for (int r = 0; r < rows; r++) {
+        mote_block8 *to = blocks + (size_t)r * row;
+        if (scale > 0) x->kernels->quantize_by(mote_value(x, input, begin + r), cols, scale, to);
+        else x->kernels->quantize(mote_value(x, input, begin + r), cols, to);
+    }
     w->blocks_of = input;
     w->blocks_begin = begin;
     w->blocks_rows = rows;

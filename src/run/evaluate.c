@@ -195,6 +195,7 @@ mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, 
         .slots = slots,
         .context = context,
         .loss = true,
+        .activation_scale = model->activation_scale,
     };
     mote_status status = mote_pool_create(threads, &pool, error);
     if (status) goto done;

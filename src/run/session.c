@@ -174,6 +174,7 @@ mote_status mote_session_create(const mote_model *model, const mote_session_opti
     if (status) goto done;
     status = mote_model_pack_shared(model, error);
     if (status) goto done;
+    how.activation_scale = model->activation_scale;
     status = mote_exec_create(program, model->weight, model->packed, s->pool, &how, &s->exec, error);
 done:
     if (status) {
