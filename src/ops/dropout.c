@@ -21,7 +21,8 @@ static void mask_row(const mote_exec *x, const mote_op *op, int row, const mote_
                      bool add) {
     uint32_t threshold = (uint32_t)((double)op->as.dropout.probability * 4294967296.0);
     mote_real keep = 1 / (1 - (mote_real)op->as.dropout.probability);
-    uint64_t base = mote_hash64(x->dropout_seed ^ mote_hash64((uint64_t)(op - x->program->ops) << 32 | (uint32_t)row));
+    uint64_t place = (uint64_t)(op - x->program->ops) << 32 | (uint32_t)(x->first_row + row);
+    uint64_t base = mote_hash64(x->dropout_seed ^ mote_hash64(place));
     for (int i = 0; i < n; i += 2) {
         uint64_t bits = mote_hash64(base + (uint64_t)i);
         for (int j = i; j < n && j < i + 2; j++, bits >>= 32) {

@@ -66,8 +66,13 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
     (void)x, (void)op, (void)adds, (void)s, (void)w; /* no activation goes in */
 }
 
+/* Where the head adds to the same table, it does so for all rows before the first of them is added here: of a
+ * micro-batch in parts, the last one brings the rows of all. */
+static bool is_late(const mote_exec *x, const mote_op *op) { return op->out[0] == x->late; }
+
 /* Parts are blocks of columns: every part walks all rows in order, so the sums do not depend on the threads. */
 static int weight_parts(const mote_exec *x, const mote_op *op) {
+    if (is_late(x, op) && x->first_row + x->n_rows < x->all_rows) return 0;
     return (mote_cols(x, op->out[0]) + WIDTH_PART - 1) / WIDTH_PART;
 }
 
@@ -75,16 +80,19 @@ static void backward_weights(const mote_exec *x, const mote_op *op, int part, mo
     (void)w;
     int cols = mote_cols(x, op->out[0]), begin = part * WIDTH_PART;
     int end = begin + WIDTH_PART < cols ? begin + WIDTH_PART : cols;
+    int before = is_late(x, op) ? x->first_row : 0, rows = before + x->n_rows;
+    const int32_t *token = x->token - before, *position = x->position - before;
+    const mote_real *gradient = is_late(x, op) ? x->late_gradient : x->gradient[op->out[0]];
     mote_real scale = op->as.embedding.scale;
-    for (int r = 0; r < x->n_rows; r++) {
-        const mote_real *dy = mote_gradient(x, op->out[0], r);
-        mote_real *table = x->gradient[op->in[0]] + (size_t)x->token[r] * (size_t)cols;
+    for (int r = 0; r < rows; r++) {
+        const mote_real *dy = gradient + (size_t)r * (size_t)cols;
+        mote_real *table = x->gradient[op->in[0]] + (size_t)token[r] * (size_t)cols;
         for (int i = begin; i < end; i++) table[i] += scale * dy[i];
     }
     if (op->in[1] == MOTE_NONE) return;
-    for (int r = 0; r < x->n_rows; r++) {
-        const mote_real *dy = mote_gradient(x, op->out[0], r);
-        mote_real *table = x->gradient[op->in[1]] + (size_t)x->position[r] * (size_t)cols;
+    for (int r = 0; r < rows; r++) {
+        const mote_real *dy = gradient + (size_t)r * (size_t)cols;
+        mote_real *table = x->gradient[op->in[1]] + (size_t)position[r] * (size_t)cols;
         for (int i = begin; i < end; i++) table[i] += dy[i];
     }
 }

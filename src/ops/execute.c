@@ -148,6 +148,14 @@ static void run(mote_exec *x, mote_task task) {
 void mote_exec_forward(mote_exec *x) { run(x, forward_task); }
 void mote_exec_backward(mote_exec *x) { run(x, backward_task); }
 
+void mote_exec_part(mote_exec *x, int first_row, int n_rows, int all_rows) {
+    x->first_row = first_row;
+    x->n_rows = n_rows;
+    x->all_rows = all_rows;
+    if (x->late != MOTE_NONE)
+        x->gradient[x->late] = x->late_gradient + (size_t)first_row * (size_t)mote_cols(x, x->late);
+}
+
 void mote_exec_zero_gradients(mote_exec *x) {
     for (int i = 0; i < x->program->n_tensors; i++) {
         const mote_tensor *t = &x->program->tensors[i];
@@ -293,15 +301,19 @@ static void lay_columns(mote_exec *x, layout *l) {
     }
 }
 
-static void lay_activations(mote_exec *x, layout *l) {
+static void lay_activations(mote_exec *x, layout *l, const mote_exec_options *options) {
+    size_t begin = l->at;
     char *arena = take(l, x->plan.bytes);
-    l->bytes.activations = aligned(x->plan.bytes);
+    if (x->late != MOTE_NONE)
+        x->late_gradient = take(l, (size_t)options->all_rows * (size_t)mote_cols(x, x->late) * sizeof(mote_real));
+    l->bytes.activations = l->at - begin;
     if (!l->base) return;
     for (int i = 0; i < x->program->n_tensors; i++) {
         if (x->plan.value[i] != SIZE_MAX) x->value[i] = (mote_real *)(void *)(arena + x->plan.value[i]);
         if (x->plan.gradient && x->plan.gradient[i] != SIZE_MAX)
             x->gradient[i] = (mote_real *)(void *)(arena + x->plan.gradient[i]);
     }
+    if (x->late != MOTE_NONE) x->gradient[x->late] = x->late_gradient;
 }
 
 static void lay_rest(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {
@@ -338,12 +350,19 @@ static mote_status check_sizes(const mote_program *program, const mote_exec_opti
         const mote_tensor *t = &program->tensors[i];
         if (t->role == MOTE_ROLE_STATE) count(&sum, context, (size_t)o->slots, (size_t)t->cols);
         else if (t->role == MOTE_ROLE_WEIGHT) count(&sum, (size_t)t->rows, (size_t)t->cols + MOTE_PANEL, 2);
-        else count(&sum, (size_t)o->max_rows, (size_t)t->cols, 2);
+        else count(&sum, (size_t)(o->all_rows > o->max_rows ? o->all_rows : o->max_rows), (size_t)t->cols, 2);
         count(&sum, context, (size_t)t->cols, (size_t)threads * 2);
     }
     count(&sum, (size_t)o->max_rows + (size_t)o->max_wanted, (size_t)program->vocab, 1);
     if (sum == SIZE_MAX) return mote_fail_memory(error, "running this model", SIZE_MAX);
     return MOTE_OK;
+}
+
+/* The embedding whose table is the head's too. */
+static mote_tensor_id find_late(const mote_program *program, const mote_exec_options *o, mote_tensor_id head) {
+    for (int i = 0; i < program->n_ops && o->all_rows > o->max_rows; i++)
+        if (program->ops[i].kind == MOTE_OP_EMBEDDING && program->ops[i].in[0] == head) return program->ops[i].out[0];
+    return MOTE_NONE;
 }
 
 static void configure(mote_exec *x, const mote_program *program, const mote_exec_options *o) {
@@ -357,16 +376,18 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     x->head = MOTE_NONE;
     for (int i = 0; i < program->n_ops; i++)
         if (program->ops[i].kind == MOTE_OP_HEAD) x->head = program->ops[i].in[1];
+    x->late = find_late(program, o, x->head);
     x->exact = program->vocab < LEAST_HEAD ? x->head : MOTE_NONE;
     size_t row = (size_t)(program->vocab > 0 ? program->vocab : 1) * sizeof(mote_real), rows = CHUNK_BYTES / row;
     if (rows < 48) rows = 48;
-    x->chunk_rows = rows < (size_t)o->max_rows ? (int)rows : o->max_rows;
+    size_t all = (size_t)o->max_rows, whole = (all + rows / 2) / rows; /* even chunks of about CHUNK_BYTES */
+    x->chunk_rows = whole > 1 ? (int)((all + whole - 1) / whole) : o->max_rows;
     int chunks = (o->max_rows + x->chunk_rows - 1) / x->chunk_rows;
     x->n_phases = 2 * program->n_ops + 2 * chunks + 8;
 }
 
 static void lay(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {
-    lay_activations(x, l);
+    lay_activations(x, l, options);
     lay_weight_gradients(x, l, options);
     lay_strips(x, l, options);
     lay_states(x, l, options);

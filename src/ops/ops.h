@@ -81,6 +81,11 @@ typedef struct mote_exec {
     bool training;            /* gradients are wanted */
     mote_real gradient_scale; /* 1 / number of targets of the whole step */
     uint64_t dropout_seed;    /* of this micro-batch */
+    /* A micro-batch may go through in parts, with the bits it has as a whole: its row where this part begins, and the
+     * number of its rows. token, position of earlier parts stand before those of this one. */
+    int first_row, all_rows;
+    mote_tensor_id late;      /* the embedding whose table's gradient waits for the last part; MOTE_NONE: none */
+    mote_real *late_gradient; /* of its rows, [all_rows, cols] */
     int chunk_rows;           /* the head's logits are whole for this many rows at a time */
     mote_real *chunk;         /* [chunk_rows, vocab] */
 
@@ -241,6 +246,7 @@ void mote_plan_deinit(mote_plan *plan);
 
 typedef struct {
     int max_rows, max_sequences; /* most rows, and most sequences, of a batch */
+    int all_rows;                /* training: most rows of a micro-batch that comes in parts; 0: none does */
     int slots, context;          /* of the state; training: slots = max_sequences */
     bool training;               /* with gradients */
     bool bytes;                  /* training: products in 8 bits */
@@ -263,6 +269,8 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
 void mote_exec_destroy(mote_exec *x);
 /* The batch must be set in x (n_rows, token, position, sequence, and wanted or target). */
 void mote_exec_forward(mote_exec *x);
+/* Training: the batch to be set is rows [first_row, first_row + n_rows) of all_rows of a micro-batch. */
+void mote_exec_part(mote_exec *x, int first_row, int n_rows, int all_rows);
 /* After forward with training set: adds to the weights' gradients. The forward of a training batch leaves the head (the
  * loss and its gradient) to backward, so losses stand in row_loss after it. */
 void mote_exec_backward(mote_exec *x);

@@ -22,12 +22,27 @@ int mote_trainer_threads(const mote_train_options *options) {
     return threads < 1 ? 1 : threads > 256 ? 256 : threads;
 }
 
+/* Windows of a micro-batch that go through the model at once: fewer need less memory, and more than these make a step
+ * no faster. The bits are those of the whole in any case, integer products included: they sum over blocks of tokens,
+ * of which a part has whole ones. */
+static int64_t windows_of_part(const mote_config *config, const mote_train_options *options) {
+    enum { LEAST = 1024, LEAST_OF_THREAD = 384 }; /* rows: products slow down below; four tiles for each thread */
+    int64_t threads = mote_trainer_threads(options), context = config->context, batch = options->batch;
+    int64_t least = LEAST_OF_THREAD * threads > LEAST ? LEAST_OF_THREAD * threads : LEAST;
+    int64_t parts = batch * context / least, unit = MOTE_BLOCK_VALUES;
+    while (unit > 1 && context * (unit / 2) % MOTE_BLOCK_VALUES == 0) unit /= 2;
+    if (parts < 2) return batch;
+    int64_t windows = ((batch + parts - 1) / parts + unit - 1) / unit * unit;
+    return windows < batch ? windows : batch;
+}
+
 bool mote_trainer_exec_options(const mote_config *config, const mote_train_options *options, mote_exec_options *how) {
-    int64_t rows = (int64_t)options->batch * config->context;
+    int64_t rows = (int64_t)options->batch * config->context, windows = windows_of_part(config, options);
     *how = (mote_exec_options){
-        .max_rows = (int)rows,
-        .max_sequences = options->batch,
-        .slots = options->batch,
+        .max_rows = (int)(windows * config->context),
+        .max_sequences = (int)windows,
+        .all_rows = (int)rows,
+        .slots = (int)windows,
         .context = config->context,
         .training = true,
         .loss = true,
@@ -244,26 +259,30 @@ static int64_t read_window(mote_trainer *t, int32_t *token, int32_t *target) {
     return targets;
 }
 
-/* Forward and backward over one micro-batch; the sum of its losses. */
+/* Forward and backward over one micro-batch; the sum of its losses, in the order of its rows. */
 static double run_micro_batch(mote_trainer *t, int micro, int64_t targets) {
     mote_exec *x = t->exec;
-    size_t rows = (size_t)x->max_rows;
-    x->n_rows = x->max_rows;
-    x->token = t->token + (size_t)micro * rows;
-    x->target = t->target + (size_t)micro * rows;
-    x->position = t->position;
+    const int context = t->model->config.context, rows = t->options.batch * context;
     x->sequence = t->sequence;
-    x->n_sequences = t->options.batch;
     x->training = true;
     x->gradient_scale = targets > 0 ? (mote_real)(1.0 / (double)targets) : 0;
     x->dropout_seed = mote_hash64(mote_hash64(t->options.seed + 1) ^
                                   (uint64_t)(t->step * t->options.accumulate + micro));
-    double start = mote_seconds(), loss = 0;
-    mote_exec_forward(x);
-    mote_exec_backward(x);
-    t->times.run_seconds += mote_seconds() - start;
-    for (int i = 0; i < x->n_rows; i++)
-        if (x->target[i] >= 0) loss += x->row_loss[i];
+    double loss = 0;
+    for (int first = 0; first < rows; first += x->max_rows) {
+        double start = mote_seconds();
+        size_t at = (size_t)micro * (size_t)rows + (size_t)first;
+        mote_exec_part(x, first, rows - first < x->max_rows ? rows - first : x->max_rows, rows);
+        x->n_sequences = x->n_rows / context;
+        x->token = t->token + at;
+        x->target = t->target + at;
+        x->position = t->position + first;
+        mote_exec_forward(x);
+        mote_exec_backward(x);
+        t->times.run_seconds += mote_seconds() - start;
+        for (int i = 0; i < x->n_rows; i++)
+            if (x->target[i] >= 0) loss += x->row_loss[i];
+    }
     return loss;
 }
 
