@@ -248,6 +248,20 @@ for threads in 1 2 4; do
         --threads $threads
     check "the same bits with $threads threads" "$(sum t$threads/m.gguf)" "$whole"
 done
+mkdir part
+for how in none cheap layer; do
+    code "train --recompute $how" 0 train text.txt -o part/m.gguf $small --steps 40 --lr 0.01 --recompute $how --force
+    check "the same bits with --recompute $how" "$(sum part/m.gguf)" "$whole"
+done
+code "resume, recomputing less" 0 train text.txt -o part/m.gguf $small --steps 40 --lr 0.01 --recompute none --resume
+code "an unknown --recompute" 2 plan --recompute all
+activations() { # of training
+    "$mote" plan --dim 64 --layers 8 --recompute "$1" --json 2>err |
+        sed 's/.*"training":{[^}]*"activations_bytes":\([0-9]*\).*/\1/'
+}
+none=$(activations none) cheap=$(activations cheap) layer=$(activations layer)
+if [ "$layer" -gt 0 ] && [ "$layer" -lt "$cheap" ] && [ "$cheap" -lt "$none" ]; then ok "what --recompute saves"
+else fail "what --recompute saves" "none $none, cheap $cheap, layer $layer"; fi
 for type in f16 bf16; do
     code "train --type $type" 0 train text.txt -o $type.gguf $small --steps 2 --type $type
     code "eval of $type" 0 eval $type.gguf text.txt --json

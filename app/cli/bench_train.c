@@ -9,7 +9,7 @@
 #include "setup.h"
 
 static const struct option_group *const groups[] = {&group_vocab,     &group_shape,   &group_batch, &group_optimizer,
-                                                    &group_numbers,   &group_seed,    &group_threads,
+                                                    &group_numbers,   &group_seed,    &group_threads, &group_memory,
                                                     &group_json,      &group_common,  NULL};
 enum { DEFAULT_STEPS = 10 };
 

@@ -17,7 +17,7 @@ static const struct option rows[] = {
 static const struct option_group group = {"Without a text", rows};
 static const struct option_group *const groups[] = {
     &group_tokenizer, &group_shape,  &group_batch, &group_length, &group_optimizer,
-    &group_numbers,   &group_seed,   &group,       &group_corpus, &group_threads,
+    &group_numbers,   &group_seed,   &group,       &group_corpus, &group_threads, &group_memory,
     &group_json,      &group_common, NULL};
 
 /* What a weight is in memory. */

@@ -27,7 +27,7 @@ static const struct option_group *const session_groups[] = {
     &group_threads, &group_json,   &group_common, NULL};
 static const struct option_group *const train_groups[] = {
     &group_steps, &group_source,  &group_vocab, &group_shape,  &group_batch, &group_optimizer,
-    &group_numbers, &group_seed,  &group_threads, &group_json,  &group_common, NULL};
+    &group_numbers, &group_seed,  &group_threads, &group_memory, &group_json,  &group_common, NULL};
 
 static mote_status refuse_shape(const char *path, mote_error *error) {
     const struct option_group *const both[] = {&group_shape, &group_vocab};

@@ -13,6 +13,7 @@
 #define SCHEDULES "constant|linear|cosine|cosine-restarts|wsd"
 #define TYPES "f32|f16|bf16"
 #define PRECISIONS "f32|bf16|int8" /* in the order of precisions[] */
+#define RECOMPUTED "cheap|none|layer" /* in the order of mote_recompute */
 #define QAT_TYPES "off|q8_0|q4_0|q3h"
 #define MOST_VOCAB 1048576
 
@@ -33,6 +34,7 @@ struct setup setup = {
     .type = UNSET,
     .precision = UNSET,
     .qat = UNSET,
+    .recompute = UNSET,
     .vocab = UNSET_INTEGER,
     .epochs = UNSET_NUMBER,
     .minutes = UNSET_NUMBER,
@@ -138,6 +140,13 @@ static const struct option numbers_rows[] = {
 };
 const struct option_group group_numbers = {"Numbers", numbers_rows};
 
+static const struct option memory_rows[] = {
+    CHOICE("recompute", recompute, RECOMPUTED, "cheap",
+           "what the backward pass computes again to need less memory, with the same bits"),
+    {0},
+};
+const struct option_group group_memory = {"Memory", memory_rows};
+
 static const struct option seed_rows[] = {
     INTEGER("seed", seed, 0, 9007199254740992, "0", "start of all random numbers"),
     {0},
@@ -186,6 +195,7 @@ mote_train_options setup_train_options(void) {
     if (setup.schedule != UNSET) options.schedule = (mote_schedule)setup.schedule;
     if (setup.precision != UNSET) options.precision = precisions[setup.precision];
     if (setup.qat != UNSET) options.qat = qat_types[setup.qat];
+    if (setup.recompute != UNSET) options.recompute = (mote_recompute)setup.recompute;
     options.threads = (int)option_threads;
     return options;
 }

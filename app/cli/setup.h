@@ -7,10 +7,10 @@
 extern const struct option_group group_vocab;     /* --vocab alone, for models without a text */
 extern const struct option_group group_tokenizer; /* --tokenizer and --vocab */
 extern const struct option_group group_shape, group_batch, group_length, group_optimizer, group_numbers, group_seed,
-    group_type;
+    group_type, group_memory;
 
 struct setup {
-    int family, tokenizer, tied, bias, qk_norm, rope_scaling, optimizer, schedule, type, precision, qat;
+    int family, tokenizer, tied, bias, qk_norm, rope_scaling, optimizer, schedule, type, precision, qat, recompute;
     int64_t vocab, dim, layers, heads, kv_heads, head_dim, hidden, context, window, rope_original_context;
     double norm_epsilon, rope_base, rope_factor;
     int64_t batch, accumulate, steps, warmup, restarts, seed;

@@ -51,8 +51,8 @@ static const struct option_group blas_group = {"Products by others", blas_rows};
 static const struct option_group file_group = {"Files", file_rows}, run_group = {"During the run", run_rows};
 static const struct option_group *const groups[] = {
     &file_group,    &group_source_from, &group_tokenizer, &group_shape, &group_batch,  &group_length,  &group_optimizer,
-    &group_numbers, &group_seed,        &group_type,      &run_group,   &group_corpus, &group_threads, &blas_group,
-    &group_json,    &group_common,      NULL};
+    &group_numbers, &group_seed,        &group_type,      &run_group,   &group_corpus, &group_threads, &group_memory,
+    &blas_group,   &group_json,        &group_common,    NULL};
 /* What config.json remembers: what the result depends on, and not where or how it is run. */
 #define STORED                                                                                                         \
     &group_tokenizer, &group_shape, &group_batch, &group_length, &group_optimizer, &group_numbers, &group_seed,        \

@@ -57,6 +57,7 @@ static void example(mote_builder *b, int n) {
 }
 
 const mote_op_info mote_op_activate = {
-    .name = "activate", .row_wise = true, .backward_in = 1 | 2, .can_add = 0, .check = check, .forward = forward,
-    .backward = backward, .cost = cost, .n_examples = 2 * MOTE_N_ACTIVATIONS, .example = example,
+    .name = "activate", .row_wise = true, .backward_in = 1 | 2, .can_add = 0, .gradient_in_place = true,
+    .check = check, .forward = forward, .backward = backward, .cost = cost,
+    .n_examples = 2 * MOTE_N_ACTIVATIONS, .example = example,
 };

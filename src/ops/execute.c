@@ -61,10 +61,29 @@ static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w
     mote_phase_end(x, w);
 }
 
+/* Ops of a group whose outputs were not kept, and are needed now. */
+static void run_again(const mote_exec *x, const mote_group *g, mote_again when, int begin, int end, mote_worker *w) {
+    for (int i = g->begin; i < g->end; i++) {
+        if (x->plan.again[i] != when) continue;
+        mote_slice s = whole(x, i, begin, end);
+        x->calls[i].forward(x, &x->program->ops[i], &s, w);
+        if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, i, MOTE_PASS_BACKWARD, 0);
+    }
+}
+
+static void rows_again(const mote_exec *x, const mote_group *g, mote_worker *w) {
+    for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
+        int rows = w->tile_rows, begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+        run_again(x, g, MOTE_AGAIN_BEFORE, begin, end, w);
+    }
+    mote_phase_end(x, w);
+}
+
 static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
     int parts = 0;
     for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
         int rows = w->tile_rows, begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+        run_again(x, g, MOTE_AGAIN_HERE, begin, end, w);
         for (int i = g->end - 1; i >= g->begin; i--) {
             const mote_op *op = &x->program->ops[i];
             mote_slice s = whole(x, i, begin, end);
@@ -131,6 +150,7 @@ static void backward_task(void *context, int thread, int threads) {
     mote_worker w = start(x, thread, threads);
     for (int i = x->plan.n_groups - 1; i >= 0; i--) {
         const mote_group *g = &x->plan.groups[i];
+        if (i > 0 && g[-1].again_before) rows_again(x, g - 1, &w);
         if (g->row_wise) backward_rows(x, g, &w);
         else run_collective(x, g, &w, MOTE_PASS_BACKWARD);
     }
@@ -383,7 +403,7 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     size_t all = (size_t)o->max_rows, whole = (all + rows / 2) / rows; /* even chunks of about CHUNK_BYTES */
     x->chunk_rows = whole > 1 ? (int)((all + whole - 1) / whole) : o->max_rows;
     int chunks = (o->max_rows + x->chunk_rows - 1) / x->chunk_rows;
-    x->n_phases = 2 * program->n_ops + 2 * chunks + 8;
+    x->n_phases = 3 * program->n_ops + 2 * chunks + 8;
 }
 
 static void lay(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {
@@ -402,7 +422,7 @@ mote_status mote_exec_measure(const mote_program *program, const mote_exec_optio
     layout l = {0};
     mote_status status = check_sizes(program, options, threads, error);
     if (status != MOTE_OK) return status;
-    status = mote_plan_create(program, options->max_rows, options->training, &x.plan, error);
+    status = mote_plan_create(program, options->max_rows, options->training, options->recompute, &x.plan, error);
     if (status != MOTE_OK) return status;
     configure(&x, program, options);
     lay(&x, &l, options, threads);
@@ -421,7 +441,7 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     int threads = mote_pool_threads(pool);
     size_t n = (size_t)program->n_tensors;
     layout l = {0};
-    status = mote_plan_create(program, options->max_rows, options->training, &x->plan, error);
+    status = mote_plan_create(program, options->max_rows, options->training, options->recompute, &x->plan, error);
     if (status != MOTE_OK) goto failed;
     configure(x, program, options);
     x->kernels = mote_kernels_get();

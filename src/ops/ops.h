@@ -21,7 +21,12 @@ typedef struct {
 typedef struct {
     int begin, end; /* ops */
     bool row_wise;
+    bool again_before; /* some of them run again before the backward of the group behind */
 } mote_group;
+
+/* When an op runs again in the backward pass (recompute.c), a later one being earlier in that: not; with each tile of
+ * its group's backward; before the backward of the attention behind its group, which reads what comes of it. */
+typedef enum { MOTE_AGAIN_NOT, MOTE_AGAIN_HERE, MOTE_AGAIN_BEFORE } mote_again;
 
 /* The memory plan (plan.c): lives are counted in groups, because the tiles of a group run out of step */
 typedef struct {
@@ -30,6 +35,7 @@ typedef struct {
     size_t bytes;     /* of the arena */
     mote_group *groups;
     int n_groups;
+    mote_again *again; /* per op */
     uint8_t *adds; /* per op: bit i set when the gradient of in[i] is added, not written (a consumer came before) */
 } mote_plan;
 
@@ -160,6 +166,7 @@ typedef struct {
     bool row_wise;
     uint8_t backward_in, backward_out; /* values of inputs, outputs (bit i) that backward reads */
     uint8_t can_add;                   /* inputs to whose gradient backward can add */
+    bool gradient_in_place;            /* that of in[0] may lie where that of out[0] does */
     mote_status (*check)(const mote_program *program, const mote_op *op, mote_error *error);
     void (*forward)(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w);
     /* Gradients of the inputs from that of out[0]; adds: bit i set: add to that of in[i], else write it. */
@@ -239,9 +246,11 @@ static inline int mote_share_begin(const mote_share *share, int thread, int thre
     return (int)((int64_t)share->units * thread / threads);
 }
 
-/* ---- planning and executing (ops/plan.c, ops/execute.c) */
-mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan,
-                             mote_error *error);
+/* ---- planning and executing (ops/plan.c, ops/recompute.c, ops/execute.c) */
+mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_recompute recompute,
+                             mote_plan *plan, mote_error *error);
+/* Sets plan->again and again_before of a plan that has its groups. */
+mote_status mote_plan_recompute(const mote_program *program, mote_recompute how, mote_plan *plan, mote_error *error);
 void mote_plan_deinit(mote_plan *plan);
 
 typedef struct {
@@ -249,6 +258,7 @@ typedef struct {
     int all_rows;                /* training: most rows of a micro-batch that comes in parts; 0: none does */
     int slots, context;          /* of the state; training: slots = max_sequences */
     bool training;               /* with gradients */
+    mote_recompute recompute;    /* training */
     bool bytes;                  /* training: products in 8 bits */
     mote_type rounded;           /* training: see mote_exec */
     bool loss;                   /* targets will be given (evaluation, training): chunk memory instead of logits */

@@ -10,6 +10,7 @@ enum { ALIGNMENT = 64 };
 typedef struct {
     size_t bytes, offset;
     int begin, end; /* first and last group of its life */
+    int second_begin, second_end; /* of a second one, in backward, where it is not kept but computed again */
     int owner;      /* tensor, + n_tensors for a gradient */
     int readers;    /* ops that read it */
 } block;
@@ -19,7 +20,7 @@ static int make_groups(const mote_program *program, mote_group *groups) {
     for (int i = 0; i < program->n_ops; i++) {
         bool row_wise = mote_op_get(program->ops[i].kind)->row_wise;
         if (n > 0 && row_wise && groups[n - 1].row_wise) groups[n - 1].end = i + 1;
-        else groups[n++] = (mote_group){i, i + 1, row_wise};
+        else groups[n++] = (mote_group){.begin = i, .end = i + 1, .row_wise = row_wise};
     }
     return n;
 }
@@ -46,13 +47,50 @@ static mote_status find_adds(const mote_program *program, uint8_t *adds, mote_er
     return status;
 }
 
+static const block unborn = {.begin = 1 << 30, .end = -1, .second_begin = 1 << 30, .second_end = -1};
+
 static void extend(block *b, int time) {
     if (time < b->begin) b->begin = time;
     if (time > b->end) b->end = time;
 }
 
+/* A value that is read or written again in backward. */
+static void extend_backward(block *b, int time, bool has_second) {
+    if (!has_second) {
+        extend(b, time);
+        return;
+    }
+    if (time < b->second_begin) b->second_begin = time;
+    if (time > b->second_end) b->second_end = time;
+}
+
+static bool meet(const block *a, const block *b) {
+    return (a->begin <= b->end && b->begin <= a->end) || (a->begin <= b->second_end && b->second_begin <= a->end) ||
+           (a->second_begin <= b->end && b->begin <= a->second_end) ||
+           (a->second_begin <= b->second_end && b->second_begin <= a->second_end);
+}
+
+/* Where an op runs again its inputs must be there, and its outputs begin a second life. second[id]: has one. */
+static void find_second_lives(const mote_program *program, const mote_plan *plan, bool *second, block *life) {
+    for (int i = 0; i < program->n_ops; i++)
+        for (int j = 0; j < MOTE_OP_OUTPUTS && plan->again[i]; j++)
+            if (program->ops[i].out[j] != MOTE_NONE) second[program->ops[i].out[j]] = true;
+    for (int g = 0; g < plan->n_groups; g++) {
+        for (int i = plan->groups[g].begin; i < plan->groups[g].end; i++) {
+            const mote_op *op = &program->ops[i];
+            const int time = 2 * plan->n_groups - 1 - g - (plan->again[i] == MOTE_AGAIN_BEFORE);
+            if (!plan->again[i]) continue;
+            for (int j = 0; j < MOTE_OP_INPUTS; j++)
+                if (has_gradient(program, op->in[j])) extend_backward(&life[op->in[j]], time, second[op->in[j]]);
+            for (int j = 0; j < MOTE_OP_OUTPUTS; j++)
+                if (op->out[j] != MOTE_NONE) extend_backward(&life[op->out[j]], time, true);
+        }
+    }
+}
+
 /* Lives of values (life[id]) and gradients (life[n_tensors + id]). */
-static void find_lives(const mote_program *program, const mote_plan *plan, bool training, block *life) {
+static void find_lives(const mote_program *program, const mote_plan *plan, bool training, const bool *second,
+                       block *life) {
     int n = program->n_tensors, last = 2 * plan->n_groups - 1;
     for (int g = 0; g < plan->n_groups; g++) {
         for (int i = plan->groups[g].begin; i < plan->groups[g].end; i++) {
@@ -62,13 +100,15 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
                 if (!has_gradient(program, op->in[j])) continue;
                 extend(&life[op->in[j]], g);
                 life[op->in[j]].readers++;
-                if (training && (info->backward_in >> j & 1)) extend(&life[op->in[j]], last - g);
+                if (training && (info->backward_in >> j & 1))
+                    extend_backward(&life[op->in[j]], last - g, second[op->in[j]]);
                 extend(&life[n + op->in[j]], last - g);
             }
             for (int j = 0; j < MOTE_OP_OUTPUTS; j++) {
                 if (op->out[j] == MOTE_NONE) continue;
                 extend(&life[op->out[j]], g);
-                if (training && (info->backward_out >> j & 1)) extend(&life[op->out[j]], last - g);
+                if (training && (info->backward_out >> j & 1))
+                    extend_backward(&life[op->out[j]], last - g, second[op->out[j]]);
                 if (j == 0) extend(&life[n + op->out[j]], last - g);
             }
         }
@@ -83,25 +123,32 @@ static void find_lives(const mote_program *program, const mote_plan *plan, bool 
     }
 }
 
-/* An in_place tensor shares the block of its op's first input where that op is the input's only reader and the input's
- * value is not needed after. root[id]: the tensor whose block id shares. */
-static void share_in_place(const mote_program *program, block *life, int *root) {
+static void share(block *life, int *root, int in, int out) {
+    root[out] = root[in];
+    block *b = &life[root[in]];
+    extend(b, life[out].begin);
+    extend(b, life[out].end);
+    if (life[out].second_end < 0) return;
+    extend_backward(b, life[out].second_begin, true);
+    extend_backward(b, life[out].second_end, true);
+}
+
+/* Tensors of one width and op, read by nothing else: an in_place one shares the block of its op's first input where the
+ * input's value is not needed after; so do gradients where the op lets them. root[i]: whose block life[i] shares. */
+static void share_in_place(const mote_program *program, const bool *second, block *life, int *root) {
     int n = program->n_tensors;
-    for (int id = 0; id < n; id++) root[id] = id;
+    for (int i = 0; i < 2 * n; i++) root[i] = i;
     for (int i = 0; i < program->n_ops; i++) {
         const mote_op *op = &program->ops[i];
         mote_tensor_id out = op->out[0], in = op->in[0];
-        if (out == MOTE_NONE || !program->tensors[out].in_place || program->tensors[in].role != MOTE_ROLE_ACTIVATION)
+        if (out == MOTE_NONE || program->tensors[in].role != MOTE_ROLE_ACTIVATION || life[in].readers > 1 ||
+            program->tensors[in].cols != program->tensors[out].cols)
             continue;
-        if (program->tensors[in].cols != program->tensors[out].cols || life[in].end > life[out].begin ||
-            life[in].readers > 1)
-            continue;
-        root[out] = root[in];
-        extend(&life[root[in]], life[out].end);
-        if (life[n + out].end >= 0 && life[n + in].end >= 0) {
-            extend(&life[n + root[in]], life[n + out].begin);
-            extend(&life[n + root[in]], life[n + out].end);
-        }
+        bool values = program->tensors[out].in_place && life[in].end <= life[out].begin && second[in] == second[out] &&
+                      (!second[in] || life[in].second_end <= life[out].second_begin);
+        if (values) share(life, root, in, out);
+        if ((values || mote_op_get(op->kind)->gradient_in_place) && life[n + out].end >= 0 && life[n + in].end >= 0)
+            share(life, root, n + in, n + out);
     }
 }
 
@@ -127,7 +174,7 @@ static int by_offset(const void *a, const void *b) {
 static size_t place(const block *placed, int n_placed, const block *b, const block **meets) {
     int n = 0;
     for (int i = 0; i < n_placed; i++)
-        if (placed[i].begin <= b->end && b->begin <= placed[i].end) meets[n++] = &placed[i];
+        if (meet(&placed[i], b)) meets[n++] = &placed[i];
     qsort(meets, (size_t)n, sizeof *meets, by_offset);
     size_t offset = 0;
     for (int i = 0; i < n; i++) {
@@ -142,7 +189,7 @@ static mote_status place_all(const mote_program *program, int max_rows, bool tra
     int n = program->n_tensors, n_blocks = 0;
     for (int i = 0; i < 2 * n; i++) { /* life[] is packed into the blocks to place: n_blocks never passes i */
         int id = i % n;
-        if (life[i].end < 0 || root[id] != id || (i >= n && !training)) continue;
+        if (life[i].end < 0 || root[i] != i || (i >= n && !training)) continue;
         block b = life[i];
         size_t values;
         if (!mote_multiply((size_t)max_rows, (size_t)program->tensors[id].cols, &values) ||
@@ -165,41 +212,47 @@ static mote_status place_all(const mote_program *program, int max_rows, bool tra
     }
     for (int id = 0; id < n; id++) {
         plan->value[id] = plan->value[root[id]];
-        if (training && root[id] != id) plan->gradient[id] = plan->gradient[root[id]];
+        if (training) plan->gradient[id] = plan->gradient[root[n + id] - n];
     }
     return MOTE_OK;
 }
 
-mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_plan *plan,
-                             mote_error *error) {
+mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_recompute recompute,
+                             mote_plan *plan, mote_error *error) {
     size_t n = (size_t)program->n_tensors, n_ops = (size_t)program->n_ops;
     memset(plan, 0, sizeof *plan);
     block *life = mote_allocate_zero(2 * n + 1, sizeof *life);
     const block **meets = mote_allocate_zero(2 * n + 1, sizeof *meets);
-    int *root = mote_allocate_zero(n + 1, sizeof *root);
+    int *root = mote_allocate_zero(2 * n + 1, sizeof *root);
+    bool *second = mote_allocate_zero(n + 1, sizeof *second);
     plan->value = mote_allocate_zero(n + 1, sizeof *plan->value);
     plan->gradient = training ? mote_allocate_zero(n + 1, sizeof *plan->gradient) : NULL;
     plan->groups = mote_allocate_zero(n_ops + 1, sizeof *plan->groups);
     plan->adds = mote_allocate_zero(n_ops + 1, sizeof *plan->adds);
+    plan->again = mote_allocate_zero(n_ops + 1, sizeof *plan->again);
     mote_status status = MOTE_OK;
-    if (!life || !meets || !root || !plan->value || (training && !plan->gradient) || !plan->groups || !plan->adds) {
+    if (!life || !meets || !root || !second || !plan->value || (training && !plan->gradient) || !plan->groups ||
+        !plan->adds || !plan->again) {
         status = mote_fail_memory(error, "a memory plan", n * 64);
         goto done;
     }
     for (size_t i = 0; i < n; i++) plan->value[i] = SIZE_MAX;
     for (size_t i = 0; i < n && training; i++) plan->gradient[i] = SIZE_MAX;
-    for (size_t i = 0; i < 2 * n; i++) life[i] = (block){.begin = 1 << 30, .end = -1};
+    for (size_t i = 0; i < 2 * n; i++) life[i] = unborn;
     plan->n_groups = make_groups(program, plan->groups);
     if (training) status = find_adds(program, plan->adds, error);
+    if (status == MOTE_OK && training) status = mote_plan_recompute(program, recompute, plan, error);
     if (status != MOTE_OK) goto done;
-    find_lives(program, plan, training, life);
-    share_in_place(program, life, root);
-    if (!training) outlive_group(plan, program->n_tensors, life);
+    find_second_lives(program, plan, second, life);
+    find_lives(program, plan, training, second, life);
+    share_in_place(program, second, life, root);
+    outlive_group(plan, program->n_tensors, life);
     status = place_all(program, max_rows, training, plan, life, root, meets, error);
 done:
     mote_release(life);
     mote_release(meets);
     mote_release(root);
+    mote_release(second);
     if (status != MOTE_OK) mote_plan_deinit(plan);
     return status;
 }
@@ -209,5 +262,6 @@ void mote_plan_deinit(mote_plan *plan) {
     mote_release(plan->gradient);
     mote_release(plan->groups);
     mote_release(plan->adds);
+    mote_release(plan->again);
     memset(plan, 0, sizeof *plan);
 }

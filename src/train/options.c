@@ -12,6 +12,8 @@
     { #name, MOTE_FIELD_##kind, offsetof(mote_train_options, name), low, high, zero_is_unset, free, false }
 #define LATER(name, kind, low, high)                                                                                   \
     { #name, MOTE_FIELD_##kind, offsetof(mote_train_options, name), low, high, false, false, true }
+#define FREE(name, kind, low, high)                                                                                    \
+    { #name, MOTE_FIELD_##kind, offsetof(mote_train_options, name), low, high, false, true, true }
 const mote_field mote_train_fields[] = {
     /*  name          kind    low     high    zero: unset, free */
     ROW(batch,        INT,    1,      65536,    true,  false),
@@ -36,7 +38,9 @@ const mote_field mote_train_fields[] = {
     ROW(threads,      INT,    0,      256,      false, true),
     LATER(precision,  INT,    0,      MOTE_PRECISION_INT8),
     LATER(qat,        INT,    0,      MOTE_N_TYPES - 1),
+    FREE(recompute,   INT,    0,      MOTE_RECOMPUTE_LAYER),
 };
+#undef FREE
 #undef LATER
 #undef ROW
 const size_t mote_n_train_fields = sizeof mote_train_fields / sizeof *mote_train_fields;

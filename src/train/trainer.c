@@ -45,6 +45,7 @@ bool mote_trainer_exec_options(const mote_config *config, const mote_train_optio
         .slots = (int)windows,
         .context = config->context,
         .training = true,
+        .recompute = options->recompute,
         .loss = true,
         .bytes = options->precision == MOTE_PRECISION_INT8,
         .rounded = options->qat,
