@@ -413,8 +413,8 @@ typedef enum {
 typedef enum { MOTE_PRECISION_F32, MOTE_PRECISION_F16, MOTE_PRECISION_BF16, MOTE_PRECISION_INT8 } mote_precision;
 
 /* What the backward pass computes again instead of keeping it; never a bit of the results depends on it. CHEAP: norms
- * and activations, by which a step is 1 % longer at most. LAYER: all of a layer but its attention and its sum, by 20 to
- * 25 %: a layer keeps an eighth to a sixth. */
+ * and activations, by which a step is 1 to 2 % longer. LAYER: all of a layer but the output of its attention and its
+ * sum, by 20 %: a layer keeps an eighth. */
 typedef enum { MOTE_RECOMPUTE_CHEAP, MOTE_RECOMPUTE_NONE, MOTE_RECOMPUTE_LAYER } mote_recompute;
 
 typedef struct {
