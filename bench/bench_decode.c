@@ -27,32 +27,29 @@ static const float *table, *output_norm, *head;
 static float epsilon, turns[CONTEXT][HEAD], logits[VOCAB];
 static const mote_kernels *kernels;
 
-/* y = residual + x W^T with W in panels, or scores and sums over keys and values */
-static inline void multiply(const float *x, const float *w, size_t b_panel, size_t b_depth, int depth, int columns,
-                            const float *residual, float *y) {
+/* y = residual + x W^T with W in panels */
+static inline void linear(const float *x, const float *w, int depth, int columns, const float *residual, float *y) {
     mote_gemm g = {
         .rows = 1, .columns = columns, .depth = depth, .a = x, .a_row = (size_t)depth, .a_depth = 1, .b = w,
-        .b_panel = b_panel, .b_depth = b_depth, .b_padded = true, .c = y, .c_row = (size_t)columns, .start = residual,
-        .start_row = (size_t)columns,
+        .b_panel = (size_t)depth * MOTE_PANEL, .b_depth = MOTE_PANEL, .b_padded = true, .c = y,
+        .c_row = (size_t)columns, .start = residual, .start_row = (size_t)columns,
     };
     kernels->gemm[MOTE_TYPE_F32](&g);
 }
 
-static void linear(const float *x, const float *w, int depth, int columns, const float *residual, float *y) {
-    multiply(x, w, (size_t)depth * MOTE_PANEL, MOTE_PANEL, depth, columns, residual, y);
-}
-
 static void attend(layer *l, const float *q, const float *k, const float *v, int position, float *y) {
-    float scores[CONTEXT];
-    int n = position + 1, width = (n + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
+    static float scores[MOTE_ATTEND_ROWS * CONTEXT];
     for (int h = 0; h < HEADS; h++) {
         float *panel = l->keys[h] + position / MOTE_PANEL * MOTE_PANEL * HEAD + position % MOTE_PANEL;
         for (int i = 0; i < HEAD; i++) panel[i * MOTE_PANEL] = k[h * HEAD + i];
         memcpy(l->values[h] + position * HEAD, v + h * HEAD, HEAD * sizeof *v);
-        multiply(q + h * HEAD, l->keys[h], HEAD * MOTE_PANEL, MOTE_PANEL, HEAD, width, NULL, scores);
-        kernels->softmax(scores, n, 1 / sqrtf(HEAD), NULL);
-        multiply(scores, l->values[h], MOTE_PANEL, HEAD, n, HEAD, NULL, y + h * HEAD);
     }
+    mote_attend a = {
+        .heads = HEADS, .group = 1, .columns = HEAD, .high = position + 1, .scale = 1 / sqrtf(HEAD), .q = q,
+        .keys = l->keys[0], .values = l->values[0], .keys_head = CONTEXT * HEAD, .values_head = CONTEXT * HEAD,
+        .value_row = HEAD, .scores = scores, .y = y,
+    };
+    kernels->attend(&a);
 }
 
 static void decode_by_hand(int token, int position) {

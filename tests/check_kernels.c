@@ -647,6 +647,52 @@ static bool check_softmax_backward(check *c) {
            (draw(16) || sweep_exp(c));
 }
 
+/* What attend must equal, bit for bit: products and softmax of one head's queries. */
+static void attend_by_parts(const mote_kernels *k, const mote_attend *a, int head, mote_real *y) {
+    int width = (a->high + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL, n = a->columns;
+    size_t first = (size_t)head * (size_t)a->group * (size_t)n;
+    mote_gemm scores = {
+        .rows = a->group, .columns = width, .depth = n, .a = a->q + first, .a_row = (size_t)n, .a_depth = 1,
+        .b = a->keys + (size_t)head * a->keys_head, .b_panel = (size_t)n * MOTE_PANEL, .b_depth = MOTE_PANEL,
+        .b_padded = true, .c = a->scores, .c_row = (size_t)width,
+    };
+    k->gemm[MOTE_TYPE_F32](&scores);
+    k->softmax(&(mote_softmax){.scores = a->scores, .scores_row = (size_t)width, .rows = a->group, .width = width,
+                               .low = a->low, .high = a->high, .scale = a->scale});
+    mote_gemm sums = {
+        .rows = a->group, .columns = n, .depth = a->high, .a = a->scores, .a_row = (size_t)width, .a_depth = 1,
+        .b = a->values + (size_t)head * a->values_head, .b_panel = MOTE_PANEL, .b_depth = a->value_row,
+        .b_padded = true, .c = y + first, .c_row = (size_t)n,
+    };
+    k->gemm[MOTE_TYPE_F32](&sums);
+}
+
+static bool check_attend(check *c) {
+    static const int sizes[] = {8, 16, 32, 48, 64, 96, 128};
+    mote_attend a = {.heads = 1 + (int)draw(10), .group = 1 + (int)draw(draw(2) ? 4 : 11), .scale = (mote_real)0.2};
+    a.columns = draw(3) ? sizes[draw(7)] : 1 + (int)draw(70);
+    a.high = draw(4) ? 1 + (int)draw(70) : 1 + (int)draw(400);
+    a.low = draw(3) ? 0 : (int)draw((uint32_t)(a.high < MOTE_PANEL ? a.high : MOTE_PANEL));
+    size_t n = (size_t)a.columns, panels = (size_t)(a.high + MOTE_PANEL - 1) / MOTE_PANEL, heads = (size_t)a.heads,
+           size = heads * (size_t)a.group * n;
+    a.value_row = (n + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
+    a.keys_head = panels * MOTE_PANEL * n + draw(40);
+    a.values_head = (size_t)a.high * a.value_row + draw(40);
+    a.q = take_values(size);
+    a.keys = take_values((heads - 1) * a.keys_head + panels * MOTE_PANEL * n);
+    a.values = take_values((heads - 1) * a.values_head + (size_t)a.high * a.value_row);
+    a.scores = take_values((size_t)(a.group > MOTE_ATTEND_ROWS ? a.group : MOTE_ATTEND_ROWS) * panels * MOTE_PANEL);
+    a.y = take_values(size);
+    mote_real *expected = take_values(size);
+    mote_attend reference = a;
+    reference.y = expected;
+    c->reference->attend(&reference);
+    c->tested->attend(&a);
+    if (!agree(c, "y", expected, a.y, size, 2e-5, 1e-5)) return false;
+    for (int head = 0; head < a.heads; head++) attend_by_parts(c->tested, &a, head, expected);
+    return agree(c, "y, by parts", expected, a.y, size, 0, 0);
+}
+
 static bool check_rope(check *c) {
     int dim = 2 * (1 + (int)draw(draw(2) ? 20 : 70));
     size_t size = (size_t)dim;
@@ -797,6 +843,7 @@ static const slot slots[] = {
     SLOT(norm_gain_backward, 1, 200),
     SLOT(softmax, 1, 300),
     SLOT(softmax_backward, 1, 200),
+    SLOT(attend, 1, 300),
     SLOT(rope, 1, 400),
     SLOT(activate, MOTE_N_ACTIVATIONS, 300),
     SLOT(activate_backward, MOTE_N_ACTIVATIONS, 200),

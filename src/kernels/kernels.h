@@ -98,6 +98,22 @@ typedef struct {
     int columns;
 } mote_softmax_backward;
 
+/* Attention of one position, as decoding does it: `heads` times `group` queries, a head's group sharing its keys and
+ * values. For each query what gemm, softmax and gemm make of it, bit for bit, in one call: small models would spend
+ * more on calls, and a head of 8 columns is one chain of additions, too few to keep the units busy. Rows of values are
+ * whole panels wide in memory. */
+typedef struct {
+    int heads, group, columns; /* columns: of a head */
+    int low, high;             /* keys from low to high, not included, count; low < MOTE_PANEL */
+    mote_real scale;
+    const mote_real *q;              /* [heads, group, columns] */
+    const mote_real *keys, *values;  /* of the first head: panels; rows of value_row values */
+    size_t keys_head, values_head, value_row; /* values from one head to the next */
+    mote_real *scores;               /* memory for MOTE_ATTEND_ROWS rows of `high` in whole panels */
+    mote_real *y;                    /* [heads, group, columns] */
+} mote_attend;
+enum { MOTE_ATTEND_ROWS = 8 };
+
 typedef struct {
     const char *name; /* "scalar", "avx2", "avx512", "vnni", "neon", "dotprod": the widest set in it */
 
@@ -136,6 +152,7 @@ typedef struct {
     /* ---- attention */
     void (*softmax)(const mote_softmax *s);                   /* scores -> probabilities */
     void (*softmax_backward)(const mote_softmax_backward *s); /* scores and dp -> probabilities and their gradient */
+    void (*attend)(const mote_attend *a);
     /* Rotates pairs of one head: y[a], y[b] = x[a] cos - x[b] sin, x[a] sin + x[b] cos; y may equal x. Pairs are (2i,
      * 2i+1), or (i, i + head_dim/2) when halves. cosine_sine: [head_dim/2] pairs (cos, sin). backward: the inverse
      * rotation. */

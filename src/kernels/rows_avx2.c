@@ -19,9 +19,14 @@
 #include "kernels/elementwise.inc.h"
 #include "kernels/rows.inc.h"
 
+#include "kernels/attend.inc.h"
+
+void mote_attend_values_avx2(const mote_attend_tile *t) { sum_values(t); }
+
 void mote_kernels_fill_rows_avx2(mote_kernels *table) {
     fill_rows(table);
     fill_elementwise(table);
+    table->attend = attend;
 }
 
 #ifdef __clang__

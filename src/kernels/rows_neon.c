@@ -13,8 +13,11 @@
 #include "kernels/elementwise.inc.h"
 #include "kernels/rows.inc.h"
 
+#include "kernels/attend.inc.h"
+
 void mote_kernels_fill_rows_neon(mote_kernels *table) {
     fill_rows(table);
     fill_elementwise(table);
+    table->attend = attend;
 }
 #endif

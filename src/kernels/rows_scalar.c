@@ -97,6 +97,33 @@ static void softmax_backward_scalar(const mote_softmax_backward *b) {
     }
 }
 
+/* One query: scores, probabilities, and the sum of values weighed by them. */
+static void attend_one(const mote_attend *a, const mote_real *q, const mote_real *keys, const mote_real *values,
+                       mote_real *y) {
+    for (int j = a->low; j < a->high; j++) {
+        const mote_real *key = keys + (size_t)(j / MOTE_PANEL * a->columns) * MOTE_PANEL + j % MOTE_PANEL;
+        mote_real sum = 0;
+        for (int i = 0; i < a->columns; i++) sum = mote_fused(q[i], key[i * MOTE_PANEL], sum);
+        a->scores[j] = sum;
+    }
+    mote_softmax s = {.scores = a->scores, .rows = 1, .width = a->high, .low = a->low, .high = a->high,
+                      .scale = a->scale};
+    softmax_scalar(&s);
+    for (int i = 0; i < a->columns; i++) {
+        mote_real sum = 0;
+        for (int j = a->low; j < a->high; j++)
+            sum = mote_fused(a->scores[j], values[(size_t)j * a->value_row + (size_t)i], sum);
+        y[i] = sum;
+    }
+}
+
+static void attend_scalar(const mote_attend *a) {
+    for (int r = 0; r < a->heads * a->group; r++) {
+        size_t head = (size_t)(r / a->group), at = (size_t)r * (size_t)a->columns;
+        attend_one(a, a->q + at, a->keys + head * a->keys_head, a->values + head * a->values_head, a->y + at);
+    }
+}
+
 static void rope_scalar(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward,
                         bool add, mote_real *y) {
     for (int i = 0; i < head_dim / 2; i++) {
@@ -137,6 +164,7 @@ void mote_kernels_fill_rows_scalar(mote_kernels *table) {
     table->norm_gain_backward = norm_gain_backward_scalar;
     table->softmax = softmax_scalar;
     table->softmax_backward = softmax_backward_scalar;
+    table->attend = attend_scalar;
     table->rope = rope_scalar;
     table->cross_entropy = cross_entropy_scalar;
 }

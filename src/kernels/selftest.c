@@ -140,6 +140,21 @@ static void run_softmax_backward(const mote_kernels *k, work *v) {
     mote_softmax_backward s = {all_keys(v, &log_sum), v->y, v->z, v->w, VALUES, VALUES};
     k->softmax_backward(&s);
 }
+/* v->y as keys and as values: one head, then two that overlap, of three queries of 6 columns; 19 keys */
+static void run_attend(const mote_kernels *k, work *v) {
+    enum { KEYS = 19, COLUMNS_OF_HEAD = 6, HEAD_VALUES = 2 * MOTE_PANEL * COLUMNS_OF_HEAD };
+    mote_real scores[MOTE_ATTEND_ROWS * 2 * MOTE_PANEL], values[2 * KEYS * MOTE_PANEL];
+    for (int i = 0; i < 2 * KEYS * MOTE_PANEL; i++) values[i] = v->w[i % VALUES];
+    mote_attend a = {.heads = 1, .group = 3, .columns = COLUMNS_OF_HEAD, .low = 2, .high = KEYS, .scale = 1,
+                     .q = v->x, .keys = v->y, .values = values, .keys_head = HEAD_VALUES,
+                     .values_head = KEYS * MOTE_PANEL, .value_row = MOTE_PANEL, .scores = scores, .y = v->z};
+    k->attend(&a);
+    a.heads = 2;
+    a.keys_head = MOTE_PANEL * 3;
+    a.low = 0;
+    a.y = v->z + VALUES / 2;
+    k->attend(&a);
+}
 static void run_rope(const mote_kernels *k, work *v) {
     k->rope(v->x, v->y, HEAD, false, false, true, v->z);
     k->rope(v->x, v->y, HEAD, true, true, false, v->w);
@@ -204,6 +219,7 @@ static const struct {
     {"norm_gain_backward", run_norm_gain_backward, true},
     {"softmax", run_softmax, false},
     {"softmax_backward", run_softmax_backward, false},
+    {"attend", run_attend, false},
     {"rope", run_rope, true},
     {"activate silu", run_silu, false},
     {"activate gelu", run_gelu, false},

@@ -29,6 +29,10 @@ INLINE void v_store(float *p, vf x, int count) {
     if (count >= VECTOR) _mm256_storeu_ps(p, x);
     else _mm256_maskstore_ps(p, v_mask(count), x);
 }
+INLINE vf v_hold(vf x) {
+    __asm__("" : "+x"(x));
+    return x;
+}
 INLINE vf v_set(float x) { return _mm256_set1_ps(x); }
 INLINE vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
 INLINE vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }

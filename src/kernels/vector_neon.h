@@ -32,6 +32,10 @@ INLINE void v_store(float *p, vf x, int count) {
     vst1q_f32(part, x);
     for (int i = 0; i < count; i++) p[i] = part[i];
 }
+INLINE vf v_hold(vf x) {
+    __asm__("" : "+w"(x));
+    return x;
+}
 INLINE vf v_set(float x) { return vdupq_n_f32(x); }
 INLINE vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
 INLINE vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }

@@ -16,6 +16,8 @@ enum {
     BLOCK = 64,   /* queries whose probabilities backward holds at a time: the depth of its sums over queries */
 };
 
+_Static_assert((int)QUERIES >= (int)MOTE_ATTEND_ROWS, "attention_rows.c finds its rows of scores in the scratch");
+
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
     int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, n = op->as.attention.head_dim;
     bool ok = heads > 0 && kv_heads > 0 && heads % kv_heads == 0 && n > 0 && op->as.attention.window >= 0;
@@ -33,23 +35,11 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "queries, keys, values, states and heads do not fit each other", error);
 }
 
-/* The state of one (slot, kv head): keys [state_context / 16][head_dim][16], values [state_context][value width]. */
-static mote_real *state_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
-    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
-    return x->value[op->in[3]] + at * (size_t)x->state_context * (size_t)op->as.attention.head_dim;
-}
-
-static mote_real *state_values(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
-    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
-    return x->value[op->in[4]] +
-           at * (size_t)x->state_context * (size_t)mote_attention_value_width(op->as.attention.head_dim);
-}
-
 /* Copies the rows of one sequence and kv head to the state. */
 static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
     int n = op->as.attention.head_dim, width = mote_attention_value_width(n);
-    mote_real *keys = state_keys(x, op, s->slot, kv_head);
-    mote_real *values = state_values(x, op, s->slot, kv_head);
+    mote_real *keys = mote_state_keys(x, op, s->slot, kv_head);
+    mote_real *values = mote_state_values(x, op, s->slot, kv_head);
     for (int r = s->begin; r < s->end; r++) {
         int position = s->position + r - s->begin;
         const mote_real *k = mote_value(x, op->in[1], r) + op->as.attention.k_column + kv_head * n;
@@ -65,12 +55,6 @@ static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s,
 static void copy_rows(const mote_real *from, size_t from_row, int rows, int n, mote_real *to) {
     size_t width = (size_t)mote_attention_value_width(n);
     for (int r = 0; r < rows; r++) memcpy(to + (size_t)r * width, from + (size_t)r * from_row, (size_t)n * sizeof *to);
-}
-
-/* First key that the query at `position` sees. */
-static inline int first_key(const mote_op *op, int position) {
-    int window = op->as.attention.window;
-    return window > 0 && position >= window ? position - window + 1 : 0;
 }
 
 /* Keys in panels [position / 16][head_dim][16] and values [position][value width] of one sequence and kv head. */
@@ -121,7 +105,7 @@ typedef struct {
 
 static void attend(const mote_exec *x, const mote_op *op, const memory *m, queries t, mote_real *scores) {
     int n = op->as.attention.head_dim, position = m->first + t.begin;
-    int k1 = m->first + t.end, k0 = first_key(op, position) / MOTE_PANEL * MOTE_PANEL;
+    int k1 = m->first + t.end, k0 = mote_first_key(op, position) / MOTE_PANEL * MOTE_PANEL;
     int width = whole_panels(k1 - k0); /* scores of whole panels: no narrow products */
     int rows = (t.end - t.begin) * t.n_heads, value_width = mote_attention_value_width(n);
     size_t q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])),
@@ -149,7 +133,8 @@ static void attend(const mote_exec *x, const mote_op *op, const memory *m, queri
 }
 
 static memory state_of(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
-    return (memory){state_keys(x, op, s->slot, kv_head), state_values(x, op, s->slot, kv_head), s->position - s->begin};
+    return (memory){mote_state_keys(x, op, s->slot, kv_head), mote_state_values(x, op, s->slot, kv_head),
+                    s->position - s->begin};
 }
 
 static int tiles_of(const mote_sequence *s) { return (s->end - s->begin + QUERIES - 1) / QUERIES; }
@@ -209,6 +194,10 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
         forward_whole(x, op, w);
         return;
     }
+    if (x->n_sequences == x->n_rows) {
+        mote_attend_rows(x, op, w);
+        return;
+    }
     if (w->few && x->shares[op - x->program->ops].units) {
         forward_few(x, op, w);
         return;
@@ -226,7 +215,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
         int begin = s->begin + (tile - before) * QUERIES, end = begin + QUERIES < s->end ? begin + QUERIES : s->end;
         queries t = {begin, end, part % heads, 1};
         memory m = state_of(x, op, s, t.head / (heads / kv_heads));
-        if (end - begin == 1) { /* decoding: the heads of one group read its keys and values once */
+        if (end - begin == 1) { /* the last of a prompt: the heads of one group read its keys and values once */
             int group = heads / kv_heads < QUERIES ? heads / kv_heads : QUERIES, within = t.head % (heads / kv_heads);
             if (within % group) continue;
             t.n_heads = heads / kv_heads - within < group ? heads / kv_heads - within : group;
@@ -264,7 +253,7 @@ static void backward_tile(const backward_part *b, int head, int begin, int from,
     const mote_exec *x = b->x;
     const mote_op *op = b->op;
     int n = b->n, rows = to - from, position = from - b->s->begin, end = to - b->s->begin;
-    int j0 = first_key(op, position) / MOTE_PANEL * MOTE_PANEL, j1 = whole_panels(end);
+    int j0 = mote_first_key(op, position) / MOTE_PANEL * MOTE_PANEL, j1 = whole_panels(end);
     size_t q_row = (size_t)mote_cols(x, op->in[0]), y_row = (size_t)mote_cols(x, op->out[0]),
            at = (size_t)(from - begin) * (size_t)width, value_width = (size_t)mote_attention_value_width(n);
     const mote_real *dy = mote_gradient(x, op->out[0], from) + head * n;
@@ -287,7 +276,7 @@ static void backward_tile(const backward_part *b, int head, int begin, int from,
 static void backward_block(const backward_part *b, int head, int begin, int end, bool adds) {
     const mote_exec *x = b->x;
     const mote_op *op = b->op;
-    int n = b->n, offset = b->s->begin, k0 = first_key(op, begin - offset) / MOTE_PANEL * MOTE_PANEL;
+    int n = b->n, offset = b->s->begin, k0 = mote_first_key(op, begin - offset) / MOTE_PANEL * MOTE_PANEL;
     int width = whole_panels(end - offset - k0), past = begin - offset - k0;
     size_t w = (size_t)width, q_row = (size_t)mote_cols(x, op->in[0]), y_row = (size_t)mote_cols(x, op->out[0]);
     for (int from = begin; from < end; from += TILE)
@@ -347,7 +336,7 @@ static size_t scratch(const mote_exec *x, const mote_op *op) {
 
 static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
     (void)p;
-    double keys = position + 1 - first_key(op, position), n = op->as.attention.head_dim;
+    double keys = position + 1 - mote_first_key(op, position), n = op->as.attention.head_dim;
     return (mote_cost){.flops = op->as.attention.heads * keys * (4 * n + 5),
                        .state_bytes = 2 * 4.0 * op->as.attention.kv_heads * keys * n};
 }

@@ -1,12 +1,33 @@
-/* The width of the values in attention's state, for the op and for the models that declare the state. */
+/* What the parts of attention share: where keys and values lie in the state. Models declare the state and need the
+ * width of its values. */
 #ifndef MOTE_OPS_ATTENTION_H
 #define MOTE_OPS_ATTENTION_H
 
-#include "kernels/kernels.h"
+#include "ops/ops.h"
 
 /* A row of values in the state is whole panels: the product reads it in place. */
 static inline int mote_attention_value_width(int head_dim) {
     return (head_dim + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
 }
+
+/* The state of one (slot, kv head): keys [state_context / 16][head_dim][16], values [state_context][value width]. */
+static inline mote_real *mote_state_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
+    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
+    return x->value[op->in[3]] + at * (size_t)x->state_context * (size_t)op->as.attention.head_dim;
+}
+static inline mote_real *mote_state_values(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
+    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
+    return x->value[op->in[4]] +
+           at * (size_t)x->state_context * (size_t)mote_attention_value_width(op->as.attention.head_dim);
+}
+
+/* First key that the query at `position` sees. */
+static inline int mote_first_key(const mote_op *op, int position) {
+    int window = op->as.attention.window;
+    return window > 0 && position >= window ? position - window + 1 : 0;
+}
+
+/* Forward of a batch of which each sequence has one row (attention_rows.c). */
+void mote_attend_rows(const mote_exec *x, const mote_op *op, mote_worker *w);
 
 #endif
