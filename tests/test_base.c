@@ -416,6 +416,36 @@ static void pool_runs_and_barriers(void) {
     }
 }
 
+static void lagging_task(void *context, int thread, int n_threads) {
+    work *w = context;
+    if (thread == 0) w->rounds += n_threads == 1;
+    if (thread == 1 && w->slow_thread == 1) usleep(2000);
+    mote_pool_barrier(w->pool);
+    mote_pool_barrier(w->pool);
+    if (w->slow_thread < 0) usleep(100); /* so that a debt of seconds is soon paid */
+}
+
+/* A thread that always comes late is done without, for ever longer; when it no longer does, it is soon used again. */
+static void pool_runs_alone_for_a_while(void) {
+    static work w;
+    enum { RUNS_LATE = 3000, RUNS_AFTER = 20000 };
+    for (int may = 0; may <= 1; may++) {
+        w = (work){.slow_thread = 1};
+        CHECK(mote_pool_create(2, &w.pool, NULL) == MOTE_OK);
+        mote_pool_may_run_alone(w.pool, may);
+        int runs = may ? RUNS_LATE : 20;
+        for (int i = 0; i < runs; i++) mote_pool_run(w.pool, lagging_task, &w);
+        CHECK(may ? w.rounds > runs * 9 / 10 : w.rounds == 0, "%d of %d runs alone beside a late thread", w.rounds,
+              runs);
+        w.slow_thread = -1;
+        int before = 0, i = 0;
+        do before = w.rounds, mote_pool_run(w.pool, lagging_task, &w);
+        while (w.rounds > before && ++i < RUNS_AFTER);
+        CHECK(i < RUNS_AFTER, "alone for %d runs after the thread was on time", i);
+        mote_pool_destroy(w.pool);
+    }
+}
+
 static void pool_that_cannot_be(void) {
     mote_pool *pool;
     mote_error error;
@@ -458,6 +488,7 @@ int main(void) {
     RUN(random_distributions);
     RUN(hash_known_values);
     RUN(pool_runs_and_barriers);
+    RUN(pool_runs_alone_for_a_while);
     RUN(pool_that_cannot_be);
     return test_finish();
 }

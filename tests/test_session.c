@@ -1,6 +1,9 @@
 /* Sessions: what they refuse, that a token has the same bits however it is run, and a real model against llama2.c. */
+#include <sched.h>
+
 #include "base/threads.h"
 #include "failing_memory.h"
+#include "ops/ops.h"
 #include "run/session.h"
 #include "test.h"
 
@@ -191,6 +194,41 @@ static void sequences_do_not_see_each_other(void) {
     }
 }
 
+/* Two threads that share one core stand in each other's way, as beside another process: whoever asks for two threads
+ * gets one for most of the tokens, and the same logits. */
+static void threads_without_cores_stay_away(void) {
+#ifdef __linux__
+    enum { ROUNDS = 40 };
+    cpu_set_t all, one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof all, &all)) return;
+    for (int cpu = 0; cpu < CPU_SETSIZE && !CPU_COUNT(&one); cpu++)
+        if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+    mote_config config = small_config();
+    mote_model *model = random_model(config);
+    CHECK(sched_setaffinity(0, sizeof one, &one) == 0);
+    mote_session *session[2];
+    for (int i = 0; i < 2; i++) session[i] = open_session(model, config.context, 1, 1, 1 + i);
+    int alone = 0;
+    for (int i = 0; i < ROUNDS * config.context; i++) {
+        int32_t token = i * 37 % config.vocab, position = i % config.context;
+        mote_batch batch = {.n_tokens = 1, .token = &token, .position = &position};
+        for (int j = 0; j < 2; j++) {
+            if (position == 0) mote_session_truncate(session[j], 0, 0);
+            CHECK(mote_session_run(session[j], &batch, NULL) == MOTE_OK);
+        }
+        mote_exec *x = mote_session_exec(session[1]);
+        alone += x->alone || mote_pool_runs_alone(x->pool);
+        CHECK(!memcmp(mote_session_logits(session[0], 0), mote_session_logits(session[1], 0),
+                      (size_t)config.vocab * sizeof(float)), "token %d", i);
+    }
+    CHECK(alone > ROUNDS * config.context * 2 / 3, "alone for %d of %d tokens", alone, ROUNDS * config.context);
+    for (int i = 0; i < 2; i++) mote_session_destroy(session[i]);
+    mote_model_close(model);
+    sched_setaffinity(0, sizeof all, &all);
+#endif
+}
+
 static void a_failed_allocation_leaves_nothing(void) {
     int failures = 0;
     mote_config config = small_config();
@@ -300,6 +338,7 @@ int main(void) {
     RUN(wrong_options_are_refused);
     RUN(truncated_sequences_continue_with_the_same_bits);
     RUN(sequences_do_not_see_each_other);
+    RUN(threads_without_cores_stay_away);
     RUN(a_failed_allocation_leaves_nothing);
     RUN(stories260k_is_what_llama2c_computes);
     return test_finish();

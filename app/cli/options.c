@@ -23,7 +23,7 @@ const struct option_group group_common = {"Everywhere", common_rows};
 
 static const struct option threads_rows[] = {
     {"threads", 't', OPTION_INTEGER, &option_threads, "N", 0, 256, "0: chosen for this machine",
-     "threads; the result has the same bits with any number"},
+     "threads at most: fewer run while another process has a core; the result has the same bits with any number"},
     {0},
 };
 const struct option_group group_threads = {"Running", threads_rows};

@@ -29,6 +29,15 @@
 enum { LARGEST_POOL = 256, STACK_BYTES = 1 << 20 };
 #define SPIN_SECONDS 20e-6
 
+/* A run has stalled where the caller slept so long that it would have done all the work sooner by itself: with less
+ * than one core at work, or less than the caller has when it is alone, as others may want its core too. A thread that
+ * is kept from its core comes back after a slice of the scheduler's, 1 to 4 ms. After a stall the caller runs alone, so
+ * much longer than the stalled run took that a trial that fails costs a fifth of the time at first, 1/129 in the end.
+ */
+enum { FIRST_WAIT = 4, MOST_STALLS = 5 };
+static const double least_stall = 200e-6;    /* sleeping threads wake in less */
+static const double forgetting = 1.0 / 16; /* of the speed alone, by a run that is slower than a core alone would be */
+
 typedef struct {
     _Alignas(64) _Atomic uint32_t value; /* 64: gates do not share cache lines */
     _Atomic uint32_t sleepers;
@@ -51,6 +60,13 @@ struct mote_pool {
     _Alignas(64) mote_task task;          /* written before start opens, read after */
     void *context;
     bool quit;
+    bool may_run_alone, alone;            /* alone: in the present run */
+    pthread_t caller;                     /* of the present run */
+    double slept;                         /* seconds that it slept in the run */
+    double debt;                          /* seconds that the caller is still to run alone */
+    int stalls;                           /* runs of late that another process decided, at most MOST_STALLS */
+    double alone_wall, alone_busy;        /* wall and CPU seconds of the runs alone since the last together */
+    double alone_speed;                   /* what part of the time the caller had a core in those before */
     int n_threads, n_started, spins;
     worker *workers;
 };
@@ -107,15 +123,27 @@ static void __attribute__((noinline)) gate_sleep(gate *g, uint32_t old) {
     atomic_fetch_sub(&g->sleepers, 1);
 }
 
-static void gate_wait(gate *g, uint32_t old, int spins) {
+static bool gate_spin(const gate *g, uint32_t old, int spins) {
     for (int i = 0; i < spins; i++) {
-        if (atomic_load_explicit(&g->value, memory_order_acquire) != old) return;
+        if (atomic_load_explicit(&g->value, memory_order_acquire) != old) return true;
         relax();
     }
-    gate_sleep(g, old);
+    return false;
 }
 
-/* Iterations of gate_wait in SPIN_SECONDS; the fastest of four tries, as another process may cut into one. */
+/* Inside a run: what its caller sleeps is counted. */
+static void __attribute__((noinline)) sleep_in_run(mote_pool *pool, gate *g, uint32_t old) {
+    bool counts = pool->may_run_alone && pthread_equal(pthread_self(), pool->caller);
+    double begin = counts ? mote_seconds() : 0;
+    gate_sleep(g, old);
+    if (counts) pool->slept += mote_seconds() - begin;
+}
+
+static void wait_in_run(mote_pool *pool, gate *g, uint32_t old) {
+    if (!gate_spin(g, old, pool->spins)) sleep_in_run(pool, g, old);
+}
+
+/* Iterations of gate_spin in SPIN_SECONDS; the fastest of four tries, as another process may cut into one. */
 static int calibrate_spins(void) {
     enum { TRIES = 4, ITERATIONS = 256 };
     gate g = {.value = 0};
@@ -137,7 +165,7 @@ static void *worker_main(void *argument) {
     const worker *self = argument;
     mote_pool *pool = self->pool;
     for (uint32_t seen = 0;; seen++) {
-        gate_wait(&pool->start, seen, pool->spins);
+        if (!gate_spin(&pool->start, seen, pool->spins)) gate_sleep(&pool->start, seen);
         if (pool->quit) return NULL;
         pool->task(pool->context, self->index, pool->n_threads);
         if (atomic_fetch_sub_explicit(&pool->n_unfinished, 1, memory_order_acq_rel) == 1) gate_open(&pool->finished);
@@ -210,28 +238,86 @@ void mote_pool_destroy(mote_pool *pool) {
 
 int mote_pool_threads(const mote_pool *pool) { return pool->n_threads; }
 
+/* CPU time of this thread. */
+static double thread_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void mote_pool_may_run_alone(mote_pool *pool, bool may) {
+    pool->may_run_alone = may;
+    pool->debt = 0;
+    pool->alone_speed = 1;
+}
+
+bool mote_pool_runs_alone(const mote_pool *pool) { return pool->debt > 0; }
+
+static void run_together(mote_pool *pool, mote_task task, void *context) {
+    uint32_t finished = atomic_load_explicit(&pool->finished.value, memory_order_relaxed);
+    pool->task = task;
+    pool->context = context;
+    pool->caller = pthread_self();
+    atomic_store_explicit(&pool->n_unfinished, pool->n_threads - 1, memory_order_relaxed);
+    gate_open(&pool->start);
+    task(context, 0, pool->n_threads);
+    wait_in_run(pool, &pool->finished, finished);
+}
+
+static void run_alone(mote_pool *pool, mote_task task, void *context) {
+    double begin = mote_seconds(), busy = thread_seconds();
+    pool->alone = true;
+    task(context, 0, 1);
+    pool->alone = false;
+    double took = mote_seconds() - begin;
+    pool->debt -= took;
+    pool->alone_wall += took;
+    pool->alone_busy += thread_seconds() - busy;
+    if (pool->debt > 0) return;
+    pool->alone_speed = pool->alone_wall > 0 ? pool->alone_busy / pool->alone_wall : 1;
+    pool->alone_wall = pool->alone_busy = 0;
+}
+
+/* After a run of all threads that took so many seconds. */
+static void judge(mote_pool *pool, double took) {
+    /* at work, at most: the caller may have waited for a core without sleeping */
+    double cores = pool->n_threads * (took - pool->slept) / took;
+    if (pool->slept > least_stall && cores < pool->alone_speed) {
+        pool->debt = took * (FIRST_WAIT << pool->stalls);
+        if (pool->stalls < MOST_STALLS) pool->stalls++;
+        return;
+    }
+    if (pool->stalls > 0) pool->stalls--;
+    if (pool->slept > least_stall && cores < 1) pool->alone_speed += (1 - pool->alone_speed) * forgetting;
+}
+
 void mote_pool_run(mote_pool *pool, mote_task task, void *context) {
     if (pool->n_threads == 1) {
         task(context, 0, 1);
         return;
     }
-    uint32_t finished = atomic_load_explicit(&pool->finished.value, memory_order_relaxed);
-    pool->task = task;
-    pool->context = context;
-    atomic_store_explicit(&pool->n_unfinished, pool->n_threads - 1, memory_order_relaxed);
-    gate_open(&pool->start);
-    task(context, 0, pool->n_threads);
-    gate_wait(&pool->finished, finished, pool->spins);
+    if (!pool->may_run_alone) {
+        run_together(pool, task, context);
+        return;
+    }
+    if (pool->debt > 0) {
+        run_alone(pool, task, context);
+        return;
+    }
+    double begin = mote_seconds();
+    pool->slept = 0;
+    run_together(pool, task, context);
+    judge(pool, mote_seconds() - begin);
 }
 
 void mote_pool_barrier(mote_pool *pool) {
-    if (pool->n_threads == 1) return;
+    if (pool->n_threads == 1 || pool->alone) return;
     uint32_t phase = atomic_load_explicit(&pool->phase.value, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&pool->n_arrived, 1, memory_order_acq_rel) == pool->n_threads - 1) {
         atomic_store_explicit(&pool->n_arrived, 0, memory_order_relaxed);
         gate_open(&pool->phase);
     } else {
-        gate_wait(&pool->phase, phase, pool->spins);
+        wait_in_run(pool, &pool->phase, phase);
     }
 }
 

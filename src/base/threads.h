@@ -15,6 +15,10 @@ void mote_pool_destroy(mote_pool *pool);
 int mote_pool_threads(const mote_pool *pool);
 /* Runs task on every thread and returns when all have returned. */
 void mote_pool_run(mote_pool *pool, mote_task task, void *context);
+/* Where a task does the same with any number of threads: lets the caller run it alone (one thread of one) for a while
+ * after runs in which it mostly waited for a thread that another process kept from its core. */
+void mote_pool_may_run_alone(mote_pool *pool, bool may);
+bool mote_pool_runs_alone(const mote_pool *pool); /* the next run */
 /* Inside a task: waits until every thread has come here. All threads must call it equally often. */
 void mote_pool_barrier(mote_pool *pool);
 /* Inside a task: hands out 0, 1, 2, ... to whoever asks first. */

@@ -253,7 +253,8 @@ static mote_status profile_session(profiling *p, const mote_model *model, const 
     status = run_tokens(p, session, warm, step, token, token + batch, false, error);
     if (status) goto done;
     p->run_seconds = 0;
-    mote_session_exec(session)->timing = p->timing;
+    mote_session_exec(session)->timing = p->timing; /* from here on all threads run, so that their times add up */
+    mote_pool_may_run_alone(mote_session_exec(session)->pool, false);
     start_clock(p);
     status = run_tokens(p, session, profile->n, step, token, token + batch, true, error);
     if (status) goto done;
@@ -289,6 +290,7 @@ static mote_status profile_training(profiling *p, mote_model *model, const mote_
         status = begin(p, t->program, threads, weights_bytes(t->program) + exec.total, o->roof_seconds, error);
     for (int i = 0; !status && i < WARM_STEPS; i++) status = mote_trainer_step(t, NULL, error);
     t->exec->timing = p->timing;
+    mote_pool_may_run_alone(t->pool, false);
     start_clock(p);
     for (int i = 0; !status && i < profile->n; i++) {
         mote_step_report report;

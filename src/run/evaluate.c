@@ -199,6 +199,7 @@ mote_status mote_evaluate(const mote_model *model, const mote_dataset *dataset, 
     };
     mote_status status = mote_pool_create(threads, &pool, error);
     if (status) goto done;
+    mote_pool_may_run_alone(pool, true);
     status = mote_model_pack_shared(model, error);
     if (status) goto done;
     status = mote_exec_create(model->program, model->weight, model->packed, pool, &how, &x, error);

@@ -33,7 +33,7 @@ struct mote_session {
     mote_sequence *parts;     /* of a batch */
     int32_t *wanted;          /* rows */
     size_t bytes;
-    bool choosing;            /* the number of threads was left open */
+    bool choosing;            /* there is more than one thread */
     mote_pace pace;
 };
 
@@ -117,7 +117,7 @@ static mote_status settle(const mote_program *program, const mote_session_option
         .max_wanted = s->batch_tokens,
     };
     *threads = o.threads ? o.threads : choose_threads(program);
-    s->choosing = !o.threads && *threads > 1;
+    s->choosing = *threads > 1;
     return MOTE_OK;
 }
 
@@ -167,6 +167,7 @@ mote_status mote_session_create(const mote_model *model, const mote_session_opti
     mote_exec_bytes bytes = {0};
     status = mote_pool_create(threads, &s->pool, error);
     if (status) goto done;
+    mote_pool_may_run_alone(s->pool, true);
     status = mote_exec_measure(program, &how, mote_pool_threads(s->pool), &bytes, error);
     if (status) goto done;
     s->bytes = bytes.total;
@@ -260,7 +261,7 @@ mote_status mote_session_run(mote_session *s, const mote_batch *b, mote_error *e
     x->wanted = s->wanted;
     x->n_wanted = n_wanted;
     x->target = NULL;
-    bool paced = s->choosing && b->n_tokens <= PACED_TOKENS;
+    bool paced = s->choosing && b->n_tokens <= PACED_TOKENS && !x->timing;
     double begin = paced ? mote_seconds() : 0;
     x->alone = paced && s->pace.alone;
     mote_exec_forward(x);

@@ -178,6 +178,7 @@ mote_status mote_trainer_create(mote_model *model, const mote_dataset *dataset, 
     if (status) goto done;
     status = mote_pool_create(mote_trainer_threads(&t->options), &t->pool, error);
     if (status) goto done;
+    mote_pool_may_run_alone(t->pool, true);
     status = mote_exec_create(t->program, t->weight, t->packed, t->pool, &how, &t->exec, error);
     if (status) goto done;
     status = list_pack_parts(t, error);

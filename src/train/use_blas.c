@@ -81,6 +81,7 @@ mote_status mote_trainer_use_blas(mote_trainer *t, const mote_blas *blas, double
         all += N_FORMS;
     }
     x->blas = used && !status ? blas : NULL;
+    mote_pool_may_run_alone(t->pool, !x->blas); /* its sums may depend on how the rows are divided */
     mote_buffer_print(&buffer, "%d of %d products by %s%s\n", used, all, mote_blas_name(blas),
                       used ? "" : ": mote is as fast or faster");
     if (status) mote_buffer_deinit(&buffer);
