@@ -14,15 +14,15 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
     (void)w;
-    int cols = mote_cols(x, op->in[0]), first = s->column_begin, rows = s->row_end - s->row_begin;
+    const mote_call *call = mote_call_of(x, op);
+    int cols = call->cols, first = s->column_begin, rows = s->row_end - s->row_begin;
     size_t n = (size_t)(s->column_end - first);
     int function = op->as.activate.function;
     if (n == (size_t)cols) n *= (size_t)rows, rows = 1; /* whole rows are one run */
     for (int r = s->row_begin; r < s->row_begin + rows; r++) {
-        const mote_real *in = mote_value(x, op->in[0], r) + first;
-        mote_real *y = mote_value(x, op->out[0], r) + first;
-        if (op->in[1] == MOTE_NONE) x->kernels->activate[function](in, y, n);
-        else x->kernels->gate[function](in, mote_value(x, op->in[1], r) + first, y, n);
+        const size_t at = (size_t)r * (size_t)cols + (size_t)first;
+        if (!call->weight) x->kernels->activate[function](call->x + at, call->y + at, n);
+        else x->kernels->gate[function](call->x + at, (const mote_real *)call->weight + at, call->y + at, n);
     }
 }
 

@@ -431,6 +431,28 @@ mote_status mote_exec_measure(const mote_program *program, const mote_exec_optio
     return MOTE_OK;
 }
 
+static mote_call call_of(const mote_exec *x, const mote_op *op) {
+    const mote_tensor *tensors = x->program->tensors;
+    mote_call call = {.forward = mote_op_get(op->kind)->forward};
+    if (op->out[0] != MOTE_NONE) {
+        call.cols = tensors[op->out[0]].cols;
+        call.y = x->value[op->out[0]];
+    }
+    if (mote_is_activation(x->program, op->in[0])) {
+        call.depth = tensors[op->in[0]].cols;
+        call.x = x->value[op->in[0]];
+    }
+    if (op->kind == MOTE_OP_ACTIVATE && op->in[1] != MOTE_NONE) call.weight = x->value[op->in[1]];
+    if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_NORM) return call;
+    call.bias = mote_vector(x, op->in[2]);
+    call.residual = op->in[3] == MOTE_NONE ? NULL : x->value[op->in[3]];
+    call.weight = op->kind == MOTE_OP_NORM ? (const void *)mote_vector(x, op->in[1]) : x->packed[op->in[1]];
+    mote_type type = tensors[op->in[1]].type;
+    if (op->kind == MOTE_OP_LINEAR && mote_type_is_float(type) && !x->bytes && x->rounded == MOTE_TYPE_F32)
+        call.multiply = x->kernels->gemm[type];
+    return call;
+}
+
 mote_status mote_exec_create(const mote_program *program, void *const *weight, void *const *packed, mote_pool *pool,
                              const mote_exec_options *options, mote_exec **out, mote_error *error) {
     *out = NULL;
@@ -474,11 +496,7 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     }
     l = (layout){.base = x->arena};
     lay(x, &l, options, threads);
-    for (int i = 0; i < program->n_ops; i++) {
-        mote_tensor_id y = program->ops[i].out[0];
-        x->calls[i] = (mote_call){mote_op_get(program->ops[i].kind)->forward,
-                                  y == MOTE_NONE ? 0 : program->tensors[y].cols};
-    }
+    for (int i = 0; i < program->n_ops; i++) x->calls[i] = call_of(x, &program->ops[i]);
     status = mote_share_columns(program, threads, x->shares, error);
     if (status != MOTE_OK) goto failed;
     *out = x;

@@ -20,7 +20,37 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "x, weight, bias, residual and y do not fit each other", error);
 }
 
+/* Decoding spends as long on finding out what to multiply as on small products, so all that is needed stands in the
+ * call: 3.5 -> 1 to 2 % over a loop by hand. */
+static void multiply(const mote_call *call, const mote_slice *s, size_t panel_bytes) {
+    const size_t cols = (size_t)call->cols, depth = (size_t)call->depth, row = (size_t)s->row_begin,
+                 first = (size_t)s->column_begin;
+    mote_gemm g = {
+        .rows = s->row_end - s->row_begin,
+        .columns = s->column_end - s->column_begin,
+        .depth = call->depth,
+        .a = call->x + row * depth,
+        .a_row = depth,
+        .a_depth = 1,
+        .b = (const char *)call->weight + first / MOTE_PANEL * panel_bytes,
+        .b_panel = depth * MOTE_PANEL,
+        .b_depth = MOTE_PANEL,
+        .b_padded = true,
+        .c = call->y + row * cols + first,
+        .c_row = cols,
+        .start = call->residual ? call->residual + row * cols + first : NULL,
+        .start_row = cols,
+        .bias = call->bias ? call->bias + first : NULL,
+    };
+    call->multiply(&g);
+}
+
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
+    const mote_call *call = mote_call_of(x, op);
+    if (call->multiply && !x->blas) {
+        multiply(call, s, s->column_begin == 0 ? 0 : mote_panels_bytes(x, op->in[1], MOTE_PANEL));
+        return;
+    }
     const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
     int first = s->column_begin;
     const mote_real *bias = mote_vector(x, op->in[2]);

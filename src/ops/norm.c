@@ -23,11 +23,13 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
     (void)w;
+    const mote_call *call = mote_call_of(x, op);
     int n = op->as.norm.group, first = s->column_begin / n, end = s->column_end / n;
-    const mote_real *gain = mote_vector(x, op->in[1]), *bias = mote_vector(x, op->in[2]);
+    const mote_real *gain = call->weight, *bias = call->bias;
     for (int r = s->row_begin; r < s->row_end; r++) {
-        const mote_real *in = mote_value(x, op->in[0], r) + s->column_begin;
-        mote_real *y = mote_value(x, op->out[0], r) + s->column_begin;
+        size_t at = (size_t)r * (size_t)call->cols + (size_t)s->column_begin;
+        const mote_real *in = call->x + at;
+        mote_real *y = call->y + at;
         mote_real *statistics = mote_value(x, op->out[1], r) + 2 * first;
         for (int g = first; g < end; g++, in += n, y += n, statistics += 2) {
             if (op->as.norm.center) {
@@ -37,9 +39,8 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
                 statistics[1] = x->kernels->rms_norm(in, gain, n, op->as.norm.epsilon, y);
             }
         }
-        if (op->in[3] == MOTE_NONE) continue;
-        x->kernels->add(mote_value(x, op->in[3], r) + s->column_begin, mote_value(x, op->out[0], r) + s->column_begin,
-                        (size_t)(s->column_end - s->column_begin));
+        if (call->residual)
+            x->kernels->add(call->residual + at, call->y + at, (size_t)(s->column_end - s->column_begin));
     }
 }
 

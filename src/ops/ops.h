@@ -185,8 +185,14 @@ typedef struct {
  * whatever describes an op comes from L2 at best, and what hangs on pointers comes late. */
 typedef struct mote_call {
     void (*forward)(const mote_exec *x, const mote_op *op, const mote_slice *slice, mote_worker *w);
-    int cols; /* of out[0]; 0: there is none */
+    int cols, depth;   /* of out[0], 0: there is none; of in[0] */
+    mote_real *y;      /* row 0 of out[0] */
+    const mote_real *x; /* row 0 of in[0], where it is an activation */
+    const void *weight; /* in[1]: panels of linear, the gain of norm, row 0 of what activate multiplies with */
+    const mote_real *bias, *residual; /* of linear and norm: the vector in[2], row 0 of in[3] */
+    void (*multiply)(const mote_gemm *g); /* of linear with a float weight as it is; NULL: see mote_product */
 } mote_call;
+_Static_assert(sizeof(mote_call) <= 64, "one line of a cache");
 
 extern const mote_op_info *const mote_op_table[MOTE_N_OPS];
 static inline const mote_op_info *mote_op_get(mote_op_kind kind) { return mote_op_table[kind]; }
@@ -208,6 +214,9 @@ static inline mote_real *mote_value(const mote_exec *x, mote_tensor_id id, int r
 }
 static inline mote_real *mote_gradient(const mote_exec *x, mote_tensor_id id, int row) {
     return x->gradient[id] + (size_t)row * (size_t)x->program->tensors[id].cols;
+}
+static inline const mote_call *mote_call_of(const mote_exec *x, const mote_op *op) {
+    return &x->calls[op - x->program->ops];
 }
 /* A gain or bias; NULL for MOTE_NONE. */
 static inline const mote_real *mote_vector(const mote_exec *x, mote_tensor_id id) {

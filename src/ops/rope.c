@@ -73,9 +73,11 @@ static void rotate(const mote_exec *x, const mote_op *op, const mote_real *in, m
 
 static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, mote_worker *w) {
     (void)w;
-    for (int r = s->row_begin; r < s->row_end; r++)
-        rotate(x, op, mote_value(x, op->in[0], r), mote_value(x, op->out[0], r), r, s->column_begin,
-               s->column_end, false, false);
+    const mote_call *call = mote_call_of(x, op);
+    for (int r = s->row_begin; r < s->row_end; r++) {
+        size_t at = (size_t)r * (size_t)call->cols;
+        rotate(x, op, call->x + at, call->y + at, r, s->column_begin, s->column_end, false, false);
+    }
 }
 
 static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const mote_slice *s, mote_worker *w) {
