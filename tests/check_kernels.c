@@ -693,6 +693,82 @@ static bool check_attend(check *c) {
     return agree(c, "y, by parts", expected, a.y, size, 0, 0);
 }
 
+/* ---- attention over bf16 */
+
+static uint32_t *take_pairs(size_t n) {
+    uint32_t *pairs = take(n * sizeof *pairs);
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = mote_f32_to_bf16((float)draw_value()) | (uint32_t)mote_f32_to_bf16((float)draw_value()) << 16;
+    return pairs;
+}
+static int draw_head(void) { return draw(3) ? 1 + (int)draw(70) : 16 * (1 + (int)draw(9)); }
+
+static bool check_bf16_store(check *c) {
+    int n = draw_head(), position = (int)draw(40), rows = 1 + (int)draw(draw(2) ? 3 : 50);
+    size_t panels = (size_t)(position + rows + 15) / 16, keys = panels * 16 * (size_t)((n + 1) / 2),
+           values = panels * 8 * (size_t)(n + 15) / 16 * 16;
+    mote_bf16_store s = {.k_row = (size_t)n + draw(5), .v_row = (size_t)n + draw(5), .rows = rows,
+                         .position = position, .head_dim = n}, t;
+    mote_real *k = take_values((size_t)(rows - 1) * s.k_row + (size_t)n),
+              *v = take_values((size_t)(rows - 1) * s.v_row + (size_t)n);
+    if (!draw(4)) k[0] = (mote_real)(draw(2) ? NAN : INFINITY), v[0] = (mote_real)(draw(2) ? NAN : -INFINITY);
+    s.k = k, s.v = v;
+    t = s;
+    s.keys = take_pairs(keys), s.values = take_pairs(values);
+    t.keys = take(keys * sizeof *t.keys), t.values = take(values * sizeof *t.values);
+    memcpy(t.keys, s.keys, keys * sizeof *t.keys);
+    memcpy(t.values, s.values, values * sizeof *t.values);
+    c->reference->bf16_store(&s);
+    c->tested->bf16_store(&t);
+    if (!memcmp(s.keys, t.keys, keys * sizeof *t.keys) && !memcmp(s.values, t.values, values * sizeof *t.values))
+        return true;
+    snprintf(c->problem, sizeof c->problem, "%d rows of %d from %d on differ", rows, n, position);
+    return false;
+}
+
+/* A tile of queries: causal, in a window or of several heads that share their keys. An exponential on the edge between
+ * two roundings may go either way, which moves a sum by 2^-8 of its share. */
+static bool check_bf16_attend(check *c) {
+    int n = draw_head();
+    mote_bf16_attend a = {.rows = 1 + (int)draw(draw(2) ? 4 : 60), .head_dim = n, .step = (int)draw(2)};
+    a.high = 1 + (int)draw(draw(2) ? 40 : 600);
+    a.low = draw(2) ? -(int)draw(30) - a.rows : a.high - 1 - (int)draw((uint32_t)a.high + 5);
+    a.q_row = (size_t)n + draw(5);
+    a.y_row = (size_t)n + draw(5);
+    a.scale = (mote_real)(draw(2) ? 0.125 : 1);
+    int last = a.high + (a.rows - 1) * a.step;
+    size_t panels = (size_t)(last + 15) / 16, n_q = (size_t)(a.rows - 1) * a.q_row + (size_t)n,
+           n_y = (size_t)(a.rows - 1) * a.y_row + (size_t)n;
+    uint32_t *keys = take_pairs(panels * 16 * (size_t)((n + 1) / 2)),
+             *values = take_pairs(panels * 8 * (size_t)((n + 15) / 16 * 16));
+    if (n % 2) /* the last pair of a head has a zero */
+        for (size_t p = 0; p < panels; p++)
+            for (size_t i = 0; i < 16; i++) keys[(p * (size_t)(n / 2 + 1) + (size_t)(n / 2)) * 16 + i] &= 0xffff;
+    if (last % 2)
+        for (size_t i = 0; i < (size_t)((n + 15) / 16 * 16); i++)
+            values[(size_t)(last / 2) * (size_t)((n + 15) / 16 * 16) + i] &= 0xffff;
+    a.keys = keys, a.values = values;
+    a.q = take_values(n_q);
+    a.scratch = take(mote_bf16_attend_bytes(n, last));
+    mote_bf16_attend b = a, alone = a;
+    a.y = take_values(n_y);
+    b.y = take_copy(a.y, n_y);
+    c->reference->bf16_attend(&a);
+    c->tested->bf16_attend(&b);
+    if (!agree(c, "y", a.y, b.y, n_y, 0, c->scalar ? 0 : 4e-3)) return false;
+    double apart = 0;
+    for (size_t i = 0; i < n_y; i++) apart += fabs((double)a.y[i] - (double)b.y[i]);
+    if (!agree_one(c, "mean difference", 0, apart / (double)n_y, 0, 2e-4)) return false;
+    int r = (int)draw((uint32_t)a.rows);
+    alone.rows = 1;
+    alone.low += r * a.step;
+    alone.high += r * a.step;
+    alone.q += (size_t)r * a.q_row;
+    alone.y = take_values((size_t)n);
+    c->tested->bf16_attend(&alone);
+    return agree(c, "a row alone", b.y + (size_t)r * b.y_row, alone.y, (size_t)n, 0, 0);
+}
+
 static bool check_rope(check *c) {
     int dim = 2 * (1 + (int)draw(draw(2) ? 20 : 70));
     size_t size = (size_t)dim;
@@ -845,6 +921,8 @@ static const slot slots[] = {
     SLOT(softmax_backward, 1, 200),
     SLOT(attend, 1, 300),
     SLOT(rope, 1, 400),
+    SLOT(bf16_store, 1, 300),
+    SLOT(bf16_attend, 1, 300),
     SLOT(activate, MOTE_N_ACTIVATIONS, 300),
     SLOT(activate_backward, MOTE_N_ACTIVATIONS, 200),
     SLOT(gate, MOTE_N_ACTIVATIONS, 200),
@@ -941,7 +1019,8 @@ int main(int argc, char **argv) {
         unsigned mask;
     } sets[] = {
         {"scalar", 0}, {"avx2", MOTE_CPU_AVX2}, {"avx512", MOTE_CPU_AVX2 | MOTE_CPU_AVX512},
-        {"vnni", MOTE_CPU_AVX2 | MOTE_CPU_AVX512 | MOTE_CPU_VNNI}, {"neon", MOTE_CPU_NEON},
+        {"vnni", MOTE_CPU_AVX2 | MOTE_CPU_AVX512 | MOTE_CPU_VNNI},
+        {"bf16", MOTE_CPU_AVX2 | MOTE_CPU_AVX512 | MOTE_CPU_BF16}, {"neon", MOTE_CPU_NEON},
         {"dotprod", MOTE_CPU_NEON | MOTE_CPU_DOTPROD}};
     mote_kernels reference, tested;
     mote_kernels_fill(&reference, 0);

@@ -13,6 +13,7 @@ static const struct {
     {MOTE_CPU_AVX2, "avx2", "AVX2 and FMA"},
     {MOTE_CPU_AVX512, "avx512", "AVX-512 F, BW, DQ and VL"},
     {MOTE_CPU_VNNI, "vnni", "AVX-512 VNNI and VBMI"},
+    {MOTE_CPU_BF16, "bf16", "AVX-512 BF16"},
     {MOTE_CPU_NEON, "neon", "NEON"},
     {MOTE_CPU_DOTPROD, "dotprod", "NEON's dot products"},
 };

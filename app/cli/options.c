@@ -277,7 +277,7 @@ mote_status options_parse(const struct command *command, int n_words, char *cons
 
 mote_status options_apply_cpu(mote_error *error) {
     /* an instruction set with the additions to it that are there */
-    static const unsigned bits[] = {0, MOTE_CPU_AVX2, MOTE_CPU_AVX512 | MOTE_CPU_AVX2 | MOTE_CPU_VNNI,
+    static const unsigned bits[] = {0, MOTE_CPU_AVX2, MOTE_CPU_AVX512 | MOTE_CPU_AVX2 | MOTE_CPU_VNNI | MOTE_CPU_BF16,
                                     MOTE_CPU_NEON | MOTE_CPU_DOTPROD, (unsigned)MOTE_CPU_ALL};
     static const unsigned needed[] = {0, MOTE_CPU_AVX2, MOTE_CPU_AVX512, MOTE_CPU_NEON, 0};
     unsigned has = mote_cpu_detect();

@@ -65,6 +65,7 @@ enum {
     MOTE_CPU_NEON = 4,
     MOTE_CPU_VNNI = 8,     /* with AVX-512: its VNNI and VBMI */
     MOTE_CPU_DOTPROD = 16, /* with NEON */
+    MOTE_CPU_BF16 = 32,    /* with AVX-512: its dot products of bf16 */
     MOTE_CPU_ALL = -1
 };
 /* What this processor has, as MOTE_CPU_ bits. */

@@ -29,6 +29,7 @@ static unsigned detect(void) {
     if (mask && (state & 0xe6) == 0xe6 && (b & wide) == wide) mask |= MOTE_CPU_AVX512;
     const unsigned integer = 1u << 1 /* VBMI */ | 1u << 11 /* VNNI */;
     if (mask & MOTE_CPU_AVX512 && (c & integer) == integer) mask |= MOTE_CPU_VNNI;
+    if (mask & MOTE_CPU_AVX512 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a >> 5 & 1) mask |= MOTE_CPU_BF16;
     return mask;
 }
 #elif defined(__aarch64__)
@@ -57,6 +58,7 @@ void mote_kernels_fill(mote_kernels *table, unsigned mask) {
     const unsigned wide = MOTE_CPU_AVX2 | MOTE_CPU_AVX512;
     if ((mask & wide) == wide) mote_kernels_fill_avx512(table);
     if ((mask & wide) == wide && mask & MOTE_CPU_VNNI) mote_kernels_fill_vnni(table);
+    if ((mask & wide) == wide && mask & MOTE_CPU_BF16) mote_kernels_fill_attention_bf16(table);
     if (mask & MOTE_CPU_NEON) mote_kernels_fill_neon(table);
     if (mask & MOTE_CPU_NEON && mask & MOTE_CPU_DOTPROD) mote_kernels_fill_dotprod(table);
 }

@@ -114,6 +114,38 @@ typedef struct {
 } mote_attend;
 enum { MOTE_ATTEND_ROWS = 8 };
 
+/* Keys and values in bf16, two to a uint32_t, the first in its lower half: keys in panels [position / 16][pair of
+ * head_dim][16], values [pair of positions][head_dim in whole panels]. Rounded to nearest even. */
+typedef struct {
+    const mote_real *k, *v; /* `rows` positions from `position` on, of one head */
+    size_t k_row, v_row;
+    int rows, position, head_dim;
+    uint32_t *keys, *values; /* of position 0; the later half of a last pair of positions becomes zero */
+} mote_bf16_store;
+
+/* Attention of some queries of one head over those: y = softmax(scale q k) v. Row r sees keys from max(0, low + r step)
+ * to high + r step (not included, at least one). Queries and exp(scale (q k - largest)) are rounded to bf16 too, sums
+ * are f32, in an order that depends on the positions of the keys alone: a row has the same bits in any tile. */
+typedef struct {
+    const mote_real *q;
+    size_t q_row;
+    int rows, head_dim, low, high, step;
+    const uint32_t *keys, *values;
+    mote_real scale, *y;
+    size_t y_row;
+    void *scratch; /* mote_bf16_attend_bytes */
+} mote_bf16_attend;
+
+enum { MOTE_BF16_ATTEND_ROWS = 12, MOTE_BF16_ATTEND_KEYS = 32 }; /* rows at work at a time; keys come in multiples of */
+
+/* Bytes of scratch where rows see `keys` keys at most, from a first one of any position: of each row at work the query
+ * in pairs, the scores and the rounded exponentials. */
+static inline size_t mote_bf16_attend_bytes(int head_dim, int keys) {
+    size_t pairs = (size_t)(head_dim + 2 * MOTE_PANEL - 1) / (2 * MOTE_PANEL) * MOTE_PANEL,
+           most = (size_t)keys / MOTE_BF16_ATTEND_KEYS * MOTE_BF16_ATTEND_KEYS + 2 * MOTE_BF16_ATTEND_KEYS;
+    return MOTE_BF16_ATTEND_ROWS * ((pairs + most / 2) * sizeof(uint32_t) + most * sizeof(mote_real));
+}
+
 typedef struct {
     const char *name; /* "scalar", "avx2", "avx512", "vnni", "neon", "dotprod": the widest set in it */
 
@@ -159,6 +191,9 @@ typedef struct {
     void (*rope)(const mote_real *x, const mote_real *cosine_sine, int head_dim, bool halves, bool backward, bool add,
                  mote_real *y);
 
+    void (*bf16_store)(const mote_bf16_store *s);
+    void (*bf16_attend)(const mote_bf16_attend *a);
+
     /* ---- elementwise, n values; outputs may equal inputs */
     void (*activate[MOTE_N_ACTIVATIONS])(const mote_real *x, mote_real *y, size_t n);
     void (*activate_backward[MOTE_N_ACTIVATIONS])(const mote_real *x, const mote_real *dy, mote_real *dx, size_t n,
@@ -197,6 +232,7 @@ void mote_kernels_fill_avx512(mote_kernels *table);
 void mote_kernels_fill_neon(mote_kernels *table);
 void mote_kernels_fill_vnni(mote_kernels *table);    /* after avx512: AVX-512 VNNI and VBMI */
 void mote_kernels_fill_dotprod(mote_kernels *table); /* after neon */
+void mote_kernels_fill_attention_bf16(mote_kernels *table); /* after avx512: its dot products of bf16 */
 
 /* Whether products run on weights of this type as they lie in a file; weights of other types are made f32 when a model
  * is opened. */

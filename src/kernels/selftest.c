@@ -160,6 +160,35 @@ static void run_rope(const mote_kernels *k, work *v) {
     k->rope(v->x, v->y, HEAD, true, true, false, v->w);
 }
 
+enum { KEYS = 37, KEY_PANELS = (KEYS + MOTE_PANEL - 1) / MOTE_PANEL };
+typedef struct {
+    uint32_t keys[KEY_PANELS * MOTE_PANEL * HEAD / 2], values[KEY_PANELS * MOTE_PANEL / 2 * 2 * MOTE_PANEL];
+} halves;
+/* Rows of keys and values overlap. */
+static void store_halves(const mote_kernels *k, const work *v, halves *h) {
+    memset(h, 0, sizeof *h);
+    mote_bf16_store s = {.k = v->x, .v = v->y, .k_row = 8, .v_row = 8, .rows = KEYS, .head_dim = HEAD, .keys = h->keys,
+                         .values = h->values};
+    k->bf16_store(&s);
+}
+static void run_bf16_store(const mote_kernels *k, work *v) {
+    halves h;
+    store_halves(k, v, &h);
+    for (int i = 0; i < VALUES; i++)
+        v->z[i] = (mote_real)(h.keys[i] & 0xffff) + (mote_real)(h.values[i] >> 16),
+        v->w[i] = (mote_real)(h.keys[i] >> 16) + (mote_real)(h.values[i] & 0xffff);
+}
+static void run_bf16_attend(const mote_kernels *k, work *v) {
+    halves h;
+    _Alignas(64) char scratch[16384];
+    if (mote_bf16_attend_bytes(HEAD, KEYS) > sizeof scratch) return;
+    store_halves(k, v, &h);
+    mote_bf16_attend a = {.q = v->w, .q_row = HEAD, .rows = 4, .head_dim = HEAD, .low = 3, .high = KEYS - 3, .step = 1,
+                          .keys = h.keys, .values = h.values, .scale = tenth, .y = v->z, .y_row = HEAD,
+                          .scratch = scratch};
+    k->bf16_attend(&a);
+}
+
 static void run_silu(const mote_kernels *k, work *v) { k->activate[MOTE_ACTIVATION_SILU](v->x, v->z, VALUES); }
 static void run_gelu(const mote_kernels *k, work *v) { k->activate[MOTE_ACTIVATION_GELU](v->x, v->z, VALUES); }
 static void run_silu_backward(const mote_kernels *k, work *v) {
@@ -221,6 +250,8 @@ static const struct {
     {"softmax_backward", run_softmax_backward, false},
     {"attend", run_attend, false},
     {"rope", run_rope, true},
+    {"bf16_store", run_bf16_store, true},
+    {"bf16_attend", run_bf16_attend, false},
     {"activate silu", run_silu, false},
     {"activate gelu", run_gelu, false},
     {"activate_backward silu", run_silu_backward, false},
