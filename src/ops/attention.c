@@ -2,13 +2,11 @@
  *
  * Keys and values first go to the state: keys in panels of 16 positions [position / 16][head_dim][16], values in rows
  * of whole panels, each (slot, kv head) by itself. So scores and their weighted sum are plain products, and a query
- * sums over the keys in ascending order whether it comes alone or in a tile. Training uses the state for one op at a
- * time. */
+ * sums over the keys in ascending order whether it comes alone or in a tile. In bf16 (attention.h) both lie in pairs,
+ * and one kernel does a tile. */
 #include "ops/attention.h"
 
 #include <string.h>
-
-#include "ops/ops.h"
 
 enum {
     QUERIES = 48, /* rows of a tile of queries beside a cache: four tiles of the 12-row micro-kernel */
@@ -35,17 +33,69 @@ static mote_status check(const mote_program *p, const mote_op *op, mote_error *e
     return mote_op_expect(p, op, ok, "queries, keys, values, states and heads do not fit each other", error);
 }
 
-/* Copies the rows of one sequence and kv head to the state. */
-static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
+bool mote_attends_in_bf16(const mote_program *program, mote_type rounded) {
+    for (int i = 0; i < program->n_ops; i++) {
+        const mote_op *op = &program->ops[i];
+        if (op->kind == MOTE_OP_LINEAR && !mote_type_is_float(program->tensors[op->in[1]].type)) return true;
+    }
+    return rounded != MOTE_TYPE_F32;
+}
+
+/* Evaluation borrows the executor of a trainer. */
+static inline bool in_bf16(const mote_exec *x) { return x->bf16_attention && !x->training; }
+
+/* Bytes of the keys and of the values of one kv head in so many positions, a multiple of MOTE_PANEL. */
+static size_t key_bytes(const mote_exec *x, int n, int positions) {
+    return (size_t)positions * (in_bf16(x) ? (size_t)((n + 1) / 2) * sizeof(uint32_t)
+                                                  : (size_t)n * sizeof(mote_real));
+}
+static size_t value_bytes(const mote_exec *x, int n, int positions) {
+    return (size_t)positions * (size_t)mote_attention_value_width(n) *
+           (in_bf16(x) ? sizeof(uint16_t) : sizeof(mote_real));
+}
+
+size_t mote_attention_state_bytes(const mote_exec *x, mote_tensor_id state) {
+    for (int i = 0; i < x->program->n_ops; i++) {
+        const mote_op *op = &x->program->ops[i];
+        if (op->kind != MOTE_OP_ATTENTION || (op->in[3] != state && op->in[4] != state)) continue;
+        int n = op->as.attention.head_dim;
+        return (size_t)op->as.attention.kv_heads *
+               (op->in[3] == state ? key_bytes(x, n, x->state_context) : value_bytes(x, n, x->state_context));
+    }
+    return 0;
+}
+
+/* Keys [position / 16][head_dim][16] and values [position][value width] of one sequence and kv head; in bf16 as in
+ * mote_bf16_store. */
+typedef struct {
+    void *keys, *values;
+    int first; /* position of batch row r: first + r */
+} memory;
+
+static memory state_of(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
+    int n = op->as.attention.head_dim;
+    size_t at = (size_t)s->slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
+    return (memory){(char *)x->value[op->in[3]] + at * key_bytes(x, n, x->state_context),
+                    (char *)x->value[op->in[4]] + at * value_bytes(x, n, x->state_context), s->position - s->begin};
+}
+
+/* Copies the rows of one sequence and kv head to their memory. */
+static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head, const memory *m) {
     int n = op->as.attention.head_dim, width = mote_attention_value_width(n);
-    mote_real *keys = mote_state_keys(x, op, s->slot, kv_head);
-    mote_real *values = mote_state_values(x, op, s->slot, kv_head);
-    for (int r = s->begin; r < s->end; r++) {
-        int position = s->position + r - s->begin;
-        const mote_real *k = mote_value(x, op->in[1], r) + op->as.attention.k_column + kv_head * n;
-        const mote_real *v = mote_value(x, op->in[2], r) + op->as.attention.v_column + kv_head * n;
-        mote_real *panel = keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL + position % MOTE_PANEL;
-        mote_real *value = values + (size_t)position * (size_t)width;
+    const mote_real *k = mote_value(x, op->in[1], s->begin) + op->as.attention.k_column + kv_head * n;
+    const mote_real *v = mote_value(x, op->in[2], s->begin) + op->as.attention.v_column + kv_head * n;
+    size_t k_row = (size_t)mote_cols(x, op->in[1]), v_row = (size_t)mote_cols(x, op->in[2]);
+    if (in_bf16(x)) {
+        mote_bf16_store b = {.k = k, .v = v, .k_row = k_row, .v_row = v_row, .rows = s->end - s->begin,
+                             .position = m->first + s->begin, .head_dim = n, .keys = m->keys, .values = m->values};
+        x->kernels->bf16_store(&b);
+        return;
+    }
+    for (int r = s->begin; r < s->end; r++, k += k_row, v += v_row) {
+        int position = m->first + r;
+        mote_real *panel =
+            (mote_real *)m->keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL + position % MOTE_PANEL;
+        mote_real *value = (mote_real *)m->values + (size_t)position * (size_t)width;
         for (int i = 0; i < n; i++) panel[i * MOTE_PANEL] = k[i];
         for (int i = 0; i < n; i++) value[i] = v[i];
     }
@@ -56,12 +106,6 @@ static void copy_rows(const mote_real *from, size_t from_row, int rows, int n, m
     size_t width = (size_t)mote_attention_value_width(n);
     for (int r = 0; r < rows; r++) memcpy(to + (size_t)r * width, from + (size_t)r * from_row, (size_t)n * sizeof *to);
 }
-
-/* Keys in panels [position / 16][head_dim][16] and values [position][value width] of one sequence and kv head. */
-typedef struct {
-    mote_real *keys, *values;
-    int first; /* position of batch row r: first + r */
-} memory;
 
 /* Scores of a tile of queries against keys [k0, k1), k0 a multiple of MOTE_PANEL, into scores [rows, width]. */
 static void score(const mote_exec *x, const mote_real *q, size_t q_row, int rows, const mote_real *keys, int k0, int k1,
@@ -103,7 +147,24 @@ typedef struct {
     int head, n_heads;   /* n_heads > 1 only for one query */
 } queries;
 
+static void attend_in_bf16(const mote_exec *x, const mote_op *op, const memory *m, queries t, mote_real *scratch) {
+    int n = op->as.attention.head_dim, position = m->first + t.begin, window = op->as.attention.window;
+    mote_bf16_attend a = {
+        .q = mote_value(x, op->in[0], t.begin) + op->as.attention.q_column + t.head * n,
+        .q_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->in[0])), .rows = (t.end - t.begin) * t.n_heads,
+        .head_dim = n, .low = window > 0 ? position - window + 1 : -x->state_context, .high = position + 1,
+        .step = t.n_heads == 1, .keys = m->keys, .values = m->values, .scale = op->as.attention.scale,
+        .y = mote_value(x, op->out[0], t.begin) + t.head * n,
+        .y_row = (size_t)(t.n_heads > 1 ? n : mote_cols(x, op->out[0])), .scratch = scratch,
+    };
+    x->kernels->bf16_attend(&a);
+}
+
 static void attend(const mote_exec *x, const mote_op *op, const memory *m, queries t, mote_real *scores) {
+    if (in_bf16(x)) {
+        attend_in_bf16(x, op, m, t, scores);
+        return;
+    }
     int n = op->as.attention.head_dim, position = m->first + t.begin;
     int k1 = m->first + t.end, k0 = mote_first_key(op, position) / MOTE_PANEL * MOTE_PANEL;
     int width = whole_panels(k1 - k0); /* scores of whole panels: no narrow products */
@@ -122,7 +183,7 @@ static void attend(const mote_exec *x, const mote_op *op, const memory *m, queri
         .a = scores,
         .a_row = (size_t)width,
         .a_depth = 1,
-        .b = m->values + (size_t)k0 * (size_t)value_width,
+        .b = (const mote_real *)m->values + (size_t)k0 * (size_t)value_width,
         .b_panel = MOTE_PANEL,
         .b_depth = (size_t)value_width,
         .b_padded = true,
@@ -130,11 +191,6 @@ static void attend(const mote_exec *x, const mote_op *op, const memory *m, queri
         .c_row = y_row,
     };
     x->kernels->gemm[MOTE_TYPE_F32](&g);
-}
-
-static memory state_of(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
-    return (memory){mote_state_keys(x, op, s->slot, kv_head), mote_state_values(x, op, s->slot, kv_head),
-                    s->position - s->begin};
 }
 
 static int tiles_of(const mote_sequence *s) { return (s->end - s->begin + QUERIES - 1) / QUERIES; }
@@ -149,8 +205,8 @@ static void forward_few(const mote_exec *x, const mote_op *op, mote_worker *w) {
     for (int i = 0; i < x->n_sequences; i++) {
         const mote_sequence *s = &x->sequence[i];
         for (int kv_head = first; kv_head < end; kv_head++) {
-            store(x, op, s, kv_head);
             memory m = state_of(x, op, s, kv_head);
+            store(x, op, s, kv_head, &m);
             if (s->end - s->begin == 1) {
                 for (int h = 0; h < group; h += most) {
                     queries t = {s->begin, s->end, kv_head * group + h, group - h < most ? group - h : most};
@@ -174,16 +230,22 @@ static void forward_whole(const mote_exec *x, const mote_op *op, mote_worker *w)
     mote_real *scratch = mote_take_scratch(x, w);
     for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;) {
         const mote_sequence *s = &x->sequence[part / kv_heads];
-        int kv_head = part % kv_heads, length = s->end - s->begin;
-        memory m = {.keys = scratch, .values = scratch + mote_packed_values(length, n), .first = -s->begin};
-        mote_real *scores = m.values + (size_t)length * (size_t)mote_attention_value_width(n);
-        x->kernels->pack[MOTE_TYPE_F32](mote_value(x, op->in[1], s->begin) + op->as.attention.k_column + kv_head * n,
-                                        (size_t)mote_cols(x, op->in[1]), length, n, m.keys);
-        copy_rows(mote_value(x, op->in[2], s->begin) + op->as.attention.v_column + kv_head * n,
-                  (size_t)mote_cols(x, op->in[2]), length, n, m.values);
+        int kv_head = part % kv_heads, length = s->end - s->begin, whole = whole_panels(length);
+        memory m = {.keys = scratch, .values = (char *)scratch + key_bytes(x, n, whole), .first = -s->begin};
+        mote_real *scores = (mote_real *)(void *)((char *)m.values + value_bytes(x, n, whole));
+        if (in_bf16(x)) {
+            store(x, op, s, kv_head, &m);
+        } else {
+            x->kernels->pack[MOTE_TYPE_F32](
+                mote_value(x, op->in[1], s->begin) + op->as.attention.k_column + kv_head * n,
+                (size_t)mote_cols(x, op->in[1]), length, n, m.keys);
+            copy_rows(mote_value(x, op->in[2], s->begin) + op->as.attention.v_column + kv_head * n,
+                      (size_t)mote_cols(x, op->in[2]), length, n, m.values);
+        }
+        const int tile = in_bf16(x) ? QUERIES : TILE;
         for (int head = kv_head * group; head < (kv_head + 1) * group; head++)
-            for (int begin = s->begin; begin < s->end; begin += TILE)
-                attend(x, op, &m, (queries){begin, begin + TILE < s->end ? begin + TILE : s->end, head, 1}, scores);
+            for (int begin = s->begin; begin < s->end; begin += tile)
+                attend(x, op, &m, (queries){begin, begin + tile < s->end ? begin + tile : s->end, head, 1}, scores);
     }
     mote_phase_end(x, w);
 }
@@ -194,7 +256,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
         forward_whole(x, op, w);
         return;
     }
-    if (x->n_sequences == x->n_rows) {
+    if (x->n_sequences == x->n_rows && !in_bf16(x)) {
         mote_attend_rows(x, op, w);
         return;
     }
@@ -203,14 +265,18 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
         return;
     }
     int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, tiles = 0;
-    for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;)
-        store(x, op, &x->sequence[part / kv_heads], part % kv_heads);
+    for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;) {
+        const mote_sequence *s = &x->sequence[part / kv_heads];
+        memory m = state_of(x, op, s, part % kv_heads);
+        store(x, op, s, part % kv_heads, &m);
+    }
     mote_phase_end(x, w);
     for (int i = 0; i < x->n_sequences; i++) tiles += tiles_of(&x->sequence[i]);
-    int i = 0, before = 0; /* parts come in ascending order: the sequence of the last part is a good start */
+    /* From the end, where queries see most keys: the parts that the threads finish with are small ones. */
+    int i = x->n_sequences, before = tiles;
     for (int part; (part = mote_part(x, w, tiles * heads)) >= 0;) {
-        int tile = part / heads;
-        while (tile - before >= tiles_of(&x->sequence[i])) before += tiles_of(&x->sequence[i++]);
+        int tile = tiles - 1 - part / heads;
+        while (tile < before) before -= tiles_of(&x->sequence[--i]);
         const mote_sequence *s = &x->sequence[i];
         int begin = s->begin + (tile - before) * QUERIES, end = begin + QUERIES < s->end ? begin + QUERIES : s->end;
         queries t = {begin, end, part % heads, 1};
@@ -329,16 +395,20 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
 
 static size_t scratch(const mote_exec *x, const mote_op *op) {
     size_t context = (size_t)x->state_context, n = (size_t)op->as.attention.head_dim,
-           width = (size_t)mote_attention_value_width(op->as.attention.head_dim);
-    if (x->training) return context * (2 * n + width + 2 * BLOCK);
-    return context * (x->private_state ? n + width + TILE : QUERIES);
+           width = (size_t)mote_attention_value_width(op->as.attention.head_dim), least = 0;
+    if (x->bf16_attention)
+        least = mote_bf16_attend_bytes((int)n, x->state_context) / sizeof(mote_real) + 1 +
+                (x->private_state ? context * ((n + 1) / 2 + width / 2) : 0);
+    size_t floats = x->training ? context * (2 * n + width + 2 * BLOCK)
+                                : context * (x->private_state ? n + width + TILE : QUERIES);
+    return in_bf16(x) || floats < least ? least : floats;
 }
 
 static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
-    (void)p;
     double keys = position + 1 - mote_first_key(op, position), n = op->as.attention.head_dim;
+    double bytes = mote_attends_in_bf16(p, MOTE_TYPE_F32) ? 2 : 4;
     return (mote_cost){.flops = op->as.attention.heads * keys * (4 * n + 5),
-                       .state_bytes = 2 * 4.0 * op->as.attention.kv_heads * keys * n};
+                       .state_bytes = 2 * bytes * op->as.attention.kv_heads * keys * n};
 }
 
 static void example(mote_builder *b, int example) {

@@ -1,5 +1,5 @@
-/* What the parts of attention share: where keys and values lie in the state. Models declare the state and need the
- * width of its values. */
+/* What the parts of attention share: where keys and values lie in the state, and whether they are bf16. Models declare
+ * the state and need the width of its values. */
 #ifndef MOTE_OPS_ATTENTION_H
 #define MOTE_OPS_ATTENTION_H
 
@@ -10,7 +10,8 @@ static inline int mote_attention_value_width(int head_dim) {
     return (head_dim + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
 }
 
-/* The state of one (slot, kv head): keys [state_context / 16][head_dim][16], values [state_context][value width]. */
+/* The state of one (slot, kv head) in f32: keys [state_context / 16][head_dim][16], values [state_context][value
+ * width]. */
 static inline mote_real *mote_state_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
     size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
     return x->value[op->in[3]] + at * (size_t)x->state_context * (size_t)op->as.attention.head_dim;
@@ -27,7 +28,13 @@ static inline int mote_first_key(const mote_op *op, int position) {
     return window > 0 && position >= window ? position - window + 1 : 0;
 }
 
-/* Forward of a batch of which each sequence has one row (attention_rows.c). */
+/* Forward of a batch of which each sequence has one row, in f32 (attention_rows.c). */
 void mote_attend_rows(const mote_exec *x, const mote_op *op, mote_worker *w);
+/* Where weights are integers, products read activations in 8 bits, beside which bf16's 8 for what attention multiplies
+ * cost little: sessions and evaluation then keep keys and values in bf16. Training keeps f32. `rounded`: as in
+ * mote_exec. */
+bool mote_attends_in_bf16(const mote_program *program, mote_type rounded);
+/* Bytes of a state of one sequence of x->state_context positions. */
+size_t mote_attention_state_bytes(const mote_exec *x, mote_tensor_id state);
 
 #endif

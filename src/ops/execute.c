@@ -7,7 +7,7 @@
 
 #include "kernels/bytes.h"
 #include "kernels/crossover.h"
-#include "ops/ops.h"
+#include "ops/attention.h"
 #include "ops/rope.h"
 
 enum {
@@ -248,11 +248,10 @@ static void lay_tables(mote_exec *x, layout *l, const mote_exec_options *options
 
 /* Keys and values of sessions; training and evaluation keep theirs in attention's scratch. */
 static void lay_states(mote_exec *x, layout *l, const mote_exec_options *options) {
-    size_t begin = l->at, rows = (size_t)options->slots * (size_t)x->state_context;
+    size_t begin = l->at;
     for (int i = 0; i < x->program->n_tensors && !x->private_state; i++) {
-        const mote_tensor *t = &x->program->tensors[i];
-        if (t->role != MOTE_ROLE_STATE) continue;
-        mote_real *state = take(l, rows * (size_t)t->cols * sizeof *state);
+        if (x->program->tensors[i].role != MOTE_ROLE_STATE) continue;
+        mote_real *state = take(l, (size_t)options->slots * mote_attention_state_bytes(x, (mote_tensor_id)i));
         if (l->base) x->value[i] = state;
     }
     l->bytes.states = l->at - begin;
@@ -390,6 +389,7 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     x->max_rows = o->max_rows;
     x->state_context = (o->context + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
     x->private_state = o->loss || o->training;
+    x->bf16_attention = mote_attends_in_bf16(program, o->rounded);
     x->training = o->training;
     x->bytes = o->bytes;
     x->rounded = o->rounded;

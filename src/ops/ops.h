@@ -73,6 +73,7 @@ typedef struct mote_exec {
     const mote_sequence *sequence;
     int n_sequences;
     int state_context; /* positions a slot of the state holds, a multiple of MOTE_PANEL */
+    bool bf16_attention; /* outside training: attention.h */
     bool private_state; /* training, evaluation: sequences are whole, and keys and values serve one op: no state */
 
     /* inference: rows whose logits are wanted */
