@@ -19,9 +19,23 @@ enum {
 
 /* ---- walking */
 
-static int tile_rows(const mote_exec *x, int threads) {
-    /* of 8-bit training: blocks along the tokens do not begin in one tile and end in another */
-    return mote_tile_rows(x->n_rows, threads, x->bytes ? MOTE_BLOCK_VALUES : 12);
+/* Tiles of rows, in units that the products like. When running, each thread gets as many tiles of nearly the same
+ * height; training keeps one height, and in 8 bits blocks along the tokens begin and end in one tile. */
+static void cut_rows(const mote_exec *x, mote_worker *w) {
+    enum { UNIT = 12 };
+    w->tile_rows = mote_tile_rows(x->n_rows, w->threads, x->bytes ? MOTE_BLOCK_VALUES : UNIT);
+    w->tiles = (x->n_rows + w->tile_rows - 1) / w->tile_rows;
+    w->units = w->tiles;
+    if (x->training || x->bytes || w->tiles < w->threads) return;
+    w->tile_rows = UNIT;
+    w->units = (x->n_rows + UNIT - 1) / UNIT;
+    w->tiles = (w->tiles + w->threads - 1) / w->threads * w->threads;
+    if (w->tiles > w->units) w->tiles = w->units;
+}
+
+static inline int row_of_tile(const mote_exec *x, const mote_worker *w, int tile) {
+    int row = (int)((int64_t)w->units * tile / w->tiles) * w->tile_rows;
+    return row < x->n_rows ? row : x->n_rows;
 }
 
 static inline mote_slice whole(const mote_exec *x, int i, int begin, int end) {
@@ -49,7 +63,7 @@ static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker
 
 static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
     for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
-        int rows = w->tile_rows, begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+        int begin = row_of_tile(x, w, tile), end = row_of_tile(x, w, tile + 1);
         for (int i = g->begin; i < g->end; i++) {
             const mote_op *op = &x->program->ops[i];
             mote_slice s = whole(x, i, begin, end);
@@ -73,8 +87,7 @@ static void run_again(const mote_exec *x, const mote_group *g, mote_again when, 
 
 static void rows_again(const mote_exec *x, const mote_group *g, mote_worker *w) {
     for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
-        int rows = w->tile_rows, begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
-        run_again(x, g, MOTE_AGAIN_BEFORE, begin, end, w);
+        run_again(x, g, MOTE_AGAIN_BEFORE, row_of_tile(x, w, tile), row_of_tile(x, w, tile + 1), w);
     }
     mote_phase_end(x, w);
 }
@@ -82,7 +95,7 @@ static void rows_again(const mote_exec *x, const mote_group *g, mote_worker *w) 
 static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
     int parts = 0;
     for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
-        int rows = w->tile_rows, begin = tile * rows, end = begin + rows < x->n_rows ? begin + rows : x->n_rows;
+        int begin = row_of_tile(x, w, tile), end = row_of_tile(x, w, tile + 1);
         run_again(x, g, MOTE_AGAIN_HERE, begin, end, w);
         for (int i = g->end - 1; i >= g->begin; i--) {
             const mote_op *op = &x->program->ops[i];
@@ -127,10 +140,10 @@ static void run_collective(const mote_exec *x, const mote_group *g, mote_worker 
 
 static mote_worker start(const mote_exec *x, int thread, int threads) {
     if (x->timing) x->timing->mark[8 * thread] = mote_ticks();
-    int rows = tile_rows(x, threads);
-    return (mote_worker){.thread = thread, .threads = threads, .tile_rows = rows,
-                         .tiles = (x->n_rows + rows - 1) / rows, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD,
-                         .blocks_of = MOTE_NONE};
+    mote_worker w = {.thread = thread, .threads = threads, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD,
+                     .blocks_of = MOTE_NONE};
+    cut_rows(x, &w);
+    return w;
 }
 
 static void forward_task(void *context, int thread, int threads) {

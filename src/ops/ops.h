@@ -115,7 +115,7 @@ typedef struct mote_exec {
 typedef struct {
     int thread, threads, phase;
     int part;       /* the next of the present phase, where there is one thread */
-    int tile_rows, tiles; /* row-wise groups are done in tiles of so many rows */
+    int tiles, units, tile_rows; /* row-wise groups are done in tiles: some of the units of so many rows each */
     bool few;       /* the batch has so few rows that columns are shared: x->shares */
     int op;         /* for timing: the collective op that runs; the number of ops: between ops */
     mote_pass pass; /* and what it does */
