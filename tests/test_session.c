@@ -92,7 +92,7 @@ static void wrong_batches_are_refused(void) {
 
 static void wrong_options_are_refused(void) {
     mote_model *model = random_model(small_config());
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 10; i++) {
         mote_session_options o = mote_session_options_default();
         mote_session *session = (mote_session *)&o;
         mote_error error = {0};
@@ -105,6 +105,7 @@ static void wrong_options_are_refused(void) {
         case 5: o.batch_tokens = INT32_MAX; break;
         case 6: o.threads = -1; break;
         case 7: o.threads = 257; break;
+        case 8: o.logits = -1; break;
         default: o.struct_bytes = 0; break;
         }
         mote_status status = mote_session_create(model, &o, &session, &error);
@@ -117,6 +118,29 @@ static void wrong_options_are_refused(void) {
     CHECK(mote_session_bytes(session) > 32 * 32 * 2 * sizeof(float), "bytes");
     mote_session_destroy(session);
     mote_session_destroy(NULL);
+    mote_model_close(model);
+}
+
+static void more_logits_than_there_is_room_for_are_refused(void) {
+    mote_model *model = random_model(small_config());
+    mote_session_options o = mote_session_options_default();
+    mote_session *session = NULL;
+    CHECK(mote_session_create(model, &o, &session, NULL) == MOTE_OK, "create");
+    CHECK(mote_session_most_logits(session) == 32, "all of a small batch");
+    mote_session_destroy(session);
+    o.logits = 2;
+    CHECK(mote_session_create(model, &o, &session, NULL) == MOTE_OK, "create");
+    CHECK(mote_session_batch_tokens(session) == 32 && mote_session_most_logits(session) == 2, "as asked for");
+    const int32_t token[4] = {1, 2, 3, 4}, position[4] = {0, 1, 2, 3};
+    const uint8_t three[4] = {1, 0, 1, 1}, two[4] = {1, 0, 0, 1};
+    mote_batch batch = {.n_tokens = 4, .token = token, .position = position, .want_logits = three};
+    mote_error error = {0};
+    CHECK(mote_session_run(session, &batch, &error) == MOTE_USAGE && strstr(error.message, "3 tokens"), "%s",
+          error.message);
+    batch.want_logits = two;
+    CHECK(mote_session_run(session, &batch, &error) == MOTE_OK, "the refused batch left nothing: %s", error.message);
+    CHECK(mote_session_logits(session, 1) && !mote_session_logits(session, 2), "two rows");
+    mote_session_destroy(session);
     mote_model_close(model);
 }
 
@@ -336,6 +360,7 @@ static void stories260k_is_what_llama2c_computes(void) {
 int main(void) {
     RUN(wrong_batches_are_refused);
     RUN(wrong_options_are_refused);
+    RUN(more_logits_than_there_is_room_for_are_refused);
     RUN(truncated_sequences_continue_with_the_same_bits);
     RUN(sequences_do_not_see_each_other);
     RUN(threads_without_cores_stay_away);

@@ -314,6 +314,7 @@ typedef struct {
     int sequences;    /* independent sequences; 0: 1 */
     int batch_tokens; /* most tokens of one run; 0: chosen */
     int threads;      /* 0: chosen for the model's size */
+    int logits;       /* most tokens of one run that want logits; 0: batch_tokens, or chosen where that is 0 too */
 } mote_session_options;
 
 /* Tokens to run. Those of one sequence stand together, with positions that continue what the sequence holds. */
@@ -329,6 +330,7 @@ MOTE_API mote_status mote_session_create(const mote_model *model, const mote_ses
 MOTE_API void mote_session_destroy(mote_session *session);
 MOTE_API size_t mote_session_bytes(const mote_session *session);
 MOTE_API int mote_session_batch_tokens(const mote_session *session);
+MOTE_API int mote_session_most_logits(const mote_session *session);
 MOTE_API int mote_session_threads(const mote_session *session); /* those it runs on, chosen or given */
 MOTE_API mote_status mote_session_run(mote_session *session, const mote_batch *batch, mote_error *error);
 /* Logits [vocab] of the i-th wanted token of the last run; valid until the next run. */

@@ -11,21 +11,22 @@
 #include "ops/ops.h"
 #include "run/pace.h"
 
-enum { MOST_SEQUENCES = 65536, MOST_BATCH_TOKENS = 1048576, DEFAULT_BATCH_TOKENS = 256, LEAST_BATCH_TOKENS = 32 };
+enum { MOST_SEQUENCES = 65536, MOST_BATCH_TOKENS = 1048576, DEFAULT_BATCH_TOKENS = 512, LEAST_LOGITS = 32 };
 
 /* A token of a model with less than this many bytes of weights takes a few microseconds: less than its threads take to
  * meet. */
 static const uint64_t single_thread_bytes = 128u << 10;
 /* Runs of so few tokens find out for themselves how many threads serve them best. */
 enum { PACED_TOKENS = 8 };
-/* The default batch shrinks for large vocabularies so that its logits stay below this. */
+/* Where neither is given, a batch is large, so that a tile of it reads the weights seldom, but logits are of fewer of
+ * its tokens if they would take more than this. */
 static const size_t most_default_logits_bytes = 16u << 20;
 
 struct mote_session {
     const mote_model *model;
     mote_pool *pool;
     mote_exec *exec;
-    int context, sequences, batch_tokens, vocab;
+    int context, sequences, batch_tokens, most_logits, vocab;
     int n_logits;             /* rows of the last run */
     float *logits;            /* a copy in the build whose mote_real is double; NULL otherwise */
     int *held;                /* by sequence: positions it holds */
@@ -71,11 +72,9 @@ static int choose_threads(const mote_program *program) {
     return cores < 1 ? 1 : cores > 256 ? 256 : cores;
 }
 
-static int choose_batch_tokens(const mote_program *program) {
-    int tokens = DEFAULT_BATCH_TOKENS;
-    size_t row = (size_t)program->vocab * sizeof(float);
-    while (tokens > LEAST_BATCH_TOKENS && (size_t)tokens * row > most_default_logits_bytes) tokens /= 2;
-    return tokens;
+static int choose_logits(const mote_program *program) {
+    size_t rows = most_default_logits_bytes / ((size_t)program->vocab * sizeof(float) + 1);
+    return rows < LEAST_LOGITS ? LEAST_LOGITS : rows > DEFAULT_BATCH_TOKENS ? DEFAULT_BATCH_TOKENS : (int)rows;
 }
 
 static mote_status check_options(const mote_session_options *o, int model_context, mote_error *error) {
@@ -87,6 +86,9 @@ static mote_status check_options(const mote_session_options *o, int model_contex
                          MOST_SEQUENCES);
     if (o->batch_tokens < 0 || o->batch_tokens > MOST_BATCH_TOKENS)
         return mote_fail(error, MOTE_USAGE, "session batch_tokens is %d; it must be from 1 to %d", o->batch_tokens,
+                         MOST_BATCH_TOKENS);
+    if (o->logits < 0 || o->logits > MOST_BATCH_TOKENS)
+        return mote_fail(error, MOTE_USAGE, "session logits is %d; it must be from 1 to %d, or 0 to choose", o->logits,
                          MOST_BATCH_TOKENS);
     if (o->threads < 0 || o->threads > 256)
         return mote_fail(error, MOTE_USAGE, "session threads is %d; it must be from 1 to 256, or 0 to choose",
@@ -106,15 +108,17 @@ static mote_status settle(const mote_program *program, const mote_session_option
     s->vocab = program->vocab;
     s->context = o.context ? o.context : program->context;
     s->sequences = o.sequences ? o.sequences : 1;
-    s->batch_tokens = o.batch_tokens ? o.batch_tokens : choose_batch_tokens(program);
+    s->batch_tokens = o.batch_tokens ? o.batch_tokens : DEFAULT_BATCH_TOKENS;
     int64_t most = (int64_t)s->context * s->sequences;
     if (s->batch_tokens > most) s->batch_tokens = (int)most;
+    s->most_logits = o.logits ? o.logits : o.batch_tokens ? s->batch_tokens : choose_logits(program);
+    if (s->most_logits > s->batch_tokens) s->most_logits = s->batch_tokens;
     *how = (mote_exec_options){
         .max_rows = s->batch_tokens,
         .max_sequences = s->sequences < s->batch_tokens ? s->sequences : s->batch_tokens,
         .slots = s->sequences,
         .context = s->context,
-        .max_wanted = s->batch_tokens,
+        .max_wanted = s->most_logits,
     };
     *threads = o.threads ? o.threads : choose_threads(program);
     s->choosing = *threads > 1;
@@ -122,7 +126,7 @@ static mote_status settle(const mote_program *program, const mote_session_option
 }
 
 static size_t list_bytes(const mote_session *s) {
-    size_t sequences = (size_t)s->sequences, tokens = (size_t)s->batch_tokens;
+    size_t sequences = (size_t)s->sequences, tokens = (size_t)s->most_logits;
     size_t logits = sizeof(mote_real) == sizeof(float) ? 0 : tokens * (size_t)s->vocab;
     return sequences * (sizeof *s->held + sizeof *s->seen + sizeof *s->parts) + tokens * sizeof *s->wanted +
            logits * sizeof *s->logits;
@@ -139,7 +143,7 @@ mote_status mote_session_measure(const mote_program *program, const mote_session
 }
 
 static mote_status allocate_lists(mote_session *s, mote_error *error) {
-    size_t sequences = (size_t)s->sequences, tokens = (size_t)s->batch_tokens;
+    size_t sequences = (size_t)s->sequences, tokens = (size_t)s->most_logits;
     size_t logits = sizeof(mote_real) == sizeof(float) ? 0 : tokens * (size_t)s->vocab;
     s->held = mote_allocate_zero(sequences, sizeof *s->held);
     s->seen = mote_allocate_zero(sequences, sizeof *s->seen);
@@ -242,11 +246,17 @@ mote_status mote_session_run(mote_session *s, const mote_batch *b, mote_error *e
     if (b->n_tokens < 1 || b->n_tokens > s->batch_tokens)
         return mote_fail(error, MOTE_USAGE, "the batch has %d tokens; this session takes 1 to %d at a time",
                          b->n_tokens, s->batch_tokens);
-    int n_parts = 0;
+    int n_parts = 0, n_wanted = 0;
+    for (int i = 0; b->want_logits && i < b->n_tokens; i++) n_wanted += b->want_logits[i] != 0;
+    if (n_wanted > s->most_logits) {
+        mote_fail(error, MOTE_USAGE, "the batch wants logits of %d tokens; this session has room for %d at a time",
+                  n_wanted, s->most_logits);
+        return mote_hint(error, MOTE_USAGE, "give batch_tokens, or logits, in the session's options");
+    }
     mote_status status = split_batch(s, b, &n_parts, error);
     if (status) return status;
 
-    int n_wanted = 0;
+    n_wanted = 0;
     if (!b->want_logits) s->wanted[n_wanted++] = b->n_tokens - 1;
     else
         for (int i = 0; i < b->n_tokens; i++)
@@ -288,6 +298,7 @@ void mote_session_truncate(mote_session *s, int sequence, int position) {
 
 size_t mote_session_bytes(const mote_session *s) { return s->bytes; }
 int mote_session_batch_tokens(const mote_session *s) { return s->batch_tokens; }
+int mote_session_most_logits(const mote_session *s) { return s->most_logits; }
 int mote_session_threads(const mote_session *s) { return mote_pool_threads(s->pool); }
 const mote_model *mote_session_model(const mote_session *s) { return s->model; }
 mote_exec *mote_session_exec(mote_session *s) { return s->exec; }
