@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    QUERIES = 48, /* rows of a tile of queries beside a cache: four tiles of the 12-row micro-kernel */
+    QUERIES = 24, /* rows of a tile of queries beside a cache: two tiles of the 12-row micro-kernel */
     TILE = 16,    /* rows of a tile of training: the least keys beyond the diagonal */
     BLOCK = 64,   /* queries whose probabilities backward holds at a time: the depth of its sums over queries */
 };
@@ -79,6 +79,12 @@ static memory state_of(const mote_exec *x, const mote_op *op, const mote_sequenc
                     (char *)x->value[op->in[4]] + at * value_bytes(x, n, x->state_context), s->position - s->begin};
 }
 
+/* Rows of n values to rows of whole panels. */
+static void copy_rows(const mote_real *from, size_t from_row, int rows, int n, mote_real *to) {
+    size_t width = (size_t)mote_attention_value_width(n);
+    for (int r = 0; r < rows; r++) memcpy(to + (size_t)r * width, from + (size_t)r * from_row, (size_t)n * sizeof *to);
+}
+
 /* Copies the rows of one sequence and kv head to their memory. */
 static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head, const memory *m) {
     int n = op->as.attention.head_dim, width = mote_attention_value_width(n);
@@ -91,20 +97,18 @@ static void store(const mote_exec *x, const mote_op *op, const mote_sequence *s,
         x->kernels->bf16_store(&b);
         return;
     }
-    for (int r = s->begin; r < s->end; r++, k += k_row, v += v_row) {
+    for (int r = s->begin, rows; r < s->end; r += rows, k += (size_t)rows * k_row) {
         int position = m->first + r;
-        mote_real *panel =
-            (mote_real *)m->keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL + position % MOTE_PANEL;
-        mote_real *value = (mote_real *)m->values + (size_t)position * (size_t)width;
-        for (int i = 0; i < n; i++) panel[i * MOTE_PANEL] = k[i];
-        for (int i = 0; i < n; i++) value[i] = v[i];
+        mote_real *panel = (mote_real *)m->keys + (size_t)(position / MOTE_PANEL) * (size_t)n * MOTE_PANEL;
+        rows = position % MOTE_PANEL ? 1 : (s->end - r) / MOTE_PANEL * MOTE_PANEL;
+        if (rows > 1) {
+            x->kernels->pack[MOTE_TYPE_F32](k, k_row, rows, n, panel);
+            continue;
+        }
+        rows = 1;
+        for (int i = 0; i < n; i++) panel[i * MOTE_PANEL + position % MOTE_PANEL] = k[i];
     }
-}
-
-/* Rows of n values to rows of whole panels. */
-static void copy_rows(const mote_real *from, size_t from_row, int rows, int n, mote_real *to) {
-    size_t width = (size_t)mote_attention_value_width(n);
-    for (int r = 0; r < rows; r++) memcpy(to + (size_t)r * width, from + (size_t)r * from_row, (size_t)n * sizeof *to);
+    copy_rows(v, v_row, s->end - s->begin, n, (mote_real *)m->values + (size_t)(m->first + s->begin) * (size_t)width);
 }
 
 /* Scores of a tile of queries against keys [k0, k1), k0 a multiple of MOTE_PANEL, into scores [rows, width]. */

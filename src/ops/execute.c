@@ -22,8 +22,8 @@ enum {
 /* Tiles of rows, in units that the products like. When running, each thread gets as many tiles of nearly the same
  * height; training keeps one height, and in 8 bits blocks along the tokens begin and end in one tile. */
 static void cut_rows(const mote_exec *x, mote_worker *w) {
-    enum { UNIT = 12 };
-    w->tile_rows = mote_tile_rows(x->n_rows, w->threads, x->bytes ? MOTE_BLOCK_VALUES : UNIT);
+    enum { UNIT = 4, LEAST = 12 };
+    w->tile_rows = mote_tile_rows(x->n_rows, w->threads, x->bytes ? MOTE_BLOCK_VALUES : LEAST);
     w->tiles = (x->n_rows + w->tile_rows - 1) / w->tile_rows;
     w->units = w->tiles;
     if (x->training || x->bytes || w->tiles < w->threads) return;
