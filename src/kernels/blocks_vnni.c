@@ -102,14 +102,12 @@ INLINE uint32_t v_largest_bits(const float *x) {
     return _mm512_reduce_max_epu32(_mm512_max_epu32(low, high));
 }
 INLINE int32_t v_quantize(const float *x, float inverse, int8_t *code) {
-    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i lowest = _mm512_setr_epi64(0x3830282018100800, 0x7870686058504840, 0x3c342c241c140c04,
+                                             0x7c746c645c544c44, 0, 0, 0, 0); /* bytes of the even dwords, of the odd */
     vf factor = v_set(inverse);
     __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x), factor)),
             high = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + 16), factor));
-    __m512i evens = _mm512_permutex2var_epi32(low, even, high),
-            odds = _mm512_permutex2var_epi32(low, _mm512_add_epi32(even, _mm512_set1_epi32(1)), high);
-    _mm_storeu_si128((__m128i_u *)code, _mm512_cvtepi32_epi8(evens));
-    _mm_storeu_si128((__m128i_u *)(code + 16), _mm512_cvtepi32_epi8(odds));
+    _mm256_storeu_si256((__m256i_u *)code, _mm512_castsi512_si256(_mm512_permutex2var_epi8(low, lowest, high)));
     return _mm512_reduce_add_epi32(_mm512_add_epi32(low, high));
 }
 
