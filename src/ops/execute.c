@@ -444,6 +444,7 @@ mote_status mote_exec_measure(const mote_program *program, const mote_exec_optio
     return MOTE_OK;
 }
 
+/* Weights only of sessions: a trainer exchanges its own for their averages. */
 static mote_call call_of(const mote_exec *x, const mote_op *op) {
     const mote_tensor *tensors = x->program->tensors;
     mote_call call = {.forward = mote_op_get(op->kind)->forward};
@@ -456,7 +457,7 @@ static mote_call call_of(const mote_exec *x, const mote_op *op) {
         call.x = x->value[op->in[0]];
     }
     if (op->kind == MOTE_OP_ACTIVATE && op->in[1] != MOTE_NONE) call.weight = x->value[op->in[1]];
-    if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_NORM) return call;
+    if (x->private_state || (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_NORM)) return call;
     call.bias = mote_vector(x, op->in[2]);
     call.residual = op->in[3] == MOTE_NONE ? NULL : x->value[op->in[3]];
     call.weight = op->kind == MOTE_OP_NORM ? (const void *)mote_vector(x, op->in[1]) : x->packed[op->in[1]];

@@ -25,7 +25,9 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
     (void)w;
     const mote_call *call = mote_call_of(x, op);
     int n = op->as.norm.group, first = s->column_begin / n, end = s->column_end / n;
-    const mote_real *gain = call->weight, *bias = call->bias;
+    const mote_real *gain = call->weight ? call->weight : mote_vector(x, op->in[1]);
+    const mote_real *bias = call->weight ? call->bias : mote_vector(x, op->in[2]);
+    const bool adds = op->in[3] != MOTE_NONE;
     for (int r = s->row_begin; r < s->row_end; r++) {
         size_t at = (size_t)r * (size_t)call->cols + (size_t)s->column_begin;
         const mote_real *in = call->x + at;
@@ -39,8 +41,9 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *s, 
                 statistics[1] = x->kernels->rms_norm(in, gain, n, op->as.norm.epsilon, y);
             }
         }
-        if (call->residual)
-            x->kernels->add(call->residual + at, call->y + at, (size_t)(s->column_end - s->column_begin));
+        if (adds)
+            x->kernels->add(mote_value(x, op->in[3], r) + s->column_begin, call->y + at,
+                            (size_t)(s->column_end - s->column_begin));
     }
 }
 

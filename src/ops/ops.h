@@ -189,8 +189,8 @@ typedef struct mote_call {
     int cols, depth;   /* of out[0], 0: there is none; of in[0] */
     mote_real *y;      /* row 0 of out[0] */
     const mote_real *x; /* row 0 of in[0], where it is an activation */
-    const void *weight; /* in[1]: panels of linear, the gain of norm, row 0 of what activate multiplies with */
-    const mote_real *bias, *residual; /* of linear and norm: the vector in[2], row 0 of in[3] */
+    const void *weight; /* in[1]: row 0 of what activate multiplies with; in sessions panels of linear, gain of norm */
+    const mote_real *bias, *residual; /* of linear and norm in sessions: the vector in[2]; of linear row 0 of in[3] */
     void (*multiply)(const mote_gemm *g); /* of linear with a float weight as it is; NULL: see mote_product */
 } mote_call;
 _Static_assert(sizeof(mote_call) <= 64, "one line of a cache");
