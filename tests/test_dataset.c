@@ -418,7 +418,7 @@ static void too_little_is_said(void) {
     mote_dataset *d = NULL;
     mote_corpus *corpus = open_one(put("little.txt", "ab"), 0.5);
     CHECK(mote_dataset_create(corpus, t, &d, &error) == MOTE_BAD_FILE && !d, "");
-    CHECK(strstr(error.message, "1 tokens from 1 bytes"), "%s", error.message);
+    CHECK(strstr(error.message, "1 token from 1 byte "), "%s", error.message);
     mote_corpus_close(corpus);
     corpus = open_one(put("little.txt", "ab"), 0);
     put("little.txt", "abc");

@@ -190,9 +190,9 @@ mote_status mote_dataset_create(const mote_corpus *corpus, const mote_tokenizer 
     mote_status status = append_documents(&b);
     if (!status && train->n_tokens < 2) {
         status = mote_fail(error, MOTE_BAD_FILE,
-                           "too little text in %s: %zu token%s from %llu bytes to train on, at least 2 are needed",
+                           "too little text in %s: %zu token%s from %llu byte%s to train on, at least 2 are needed",
                            corpus->files[0].path, train->n_tokens, train->n_tokens == 1 ? "" : "s",
-                           (unsigned long long)train->bytes);
+                           (unsigned long long)train->bytes, train->bytes == 1 ? "" : "s");
         mote_hint(error, status, "name more text, or keep a smaller part for validation");
     }
     mote_release(b.list.tokens);
