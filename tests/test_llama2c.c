@@ -224,16 +224,16 @@ static void files_that_are_no_models_are_named(void) {
         const char *bytes, *message;
         size_t size;
     } other[] = {
-        {"", "an empty file", 0},
+        {"", "of 0 bytes is no model", 0},
         {"PK\3\4................................", "a ZIP archive", 36},
         {"\x80\x02}q\x01.................................", "a Python pickle", 36},
         {"tjgg\3\0\0\0............................", "older than GGUF", 32},
         {"\x1c\0\0\0TFL3............................", "TensorFlow Lite", 36},
         {"\x40\0\0\0\0\0\0\0{\"__metadata__\":{}...........................", "safetensors", 48},
         {"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer", 43},
-        {"short", "too short", 5},
+        {"short", "a text", 5},
         {"Once upon a time there was a model.\n", "a text", 36},
-        {"\1\2\3\xff\xfe................................\0\0\0", "nothing known", 40},
+        {"\1\2\3\xff\xfe................................\0\0\0", "of 40 bytes is no model", 40},
     };
     mote_model *model = NULL;
     mote_error error;
