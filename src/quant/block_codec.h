@@ -72,7 +72,11 @@ static inline float mote_extreme(const float *values, size_t n) {
         if (fabsf(values[i]) > most) most = fabsf(values[i]), extreme = values[i];
     return extreme;
 }
-static inline float mote_largest(const float *values, size_t n) { return fabsf(mote_extreme(values, n)); }
+static inline float mote_largest(const float *values, size_t n) {
+    float most = 0;
+    for (size_t i = 0; i < n; i++) most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
+    return most;
+}
 
 /* Of 32 nibbles: element i in the low one of byte i, element i + 16 in the high one. */
 static inline void mote_put_nibble(uint8_t codes[16], size_t i, int code) {
