@@ -258,6 +258,54 @@ static void backward(const mote_kernels *k, int rows, int n, int depth) {
     free(x), free(w), free(dy);
 }
 
+/* The three products of training in bf16, each with the rounding that goes with it: of x or dy where they lie in rows,
+ * of both where a weight gradient sums over them. Weights are packed once a step, which is not in here. */
+typedef struct {
+    const mote_kernels *k;
+    int rows, n, depth, form;
+    const float *x, *dy;
+    uint32_t *a, *panels;
+    float *c;
+} bf16_product;
+
+static void call_bf16(void *context) {
+    const bf16_product *p = context;
+    const bool weight = p->form == 2;
+    const int depth = weight ? p->rows : p->form ? p->n : p->depth, pairs = (depth + 1) / 2;
+    mote_gemm_bf16 g = {.rows = weight ? p->n : p->rows, .columns = p->form ? p->depth : p->n, .depth = pairs,
+                        .a = p->a, .b = p->panels, .b_panel = (size_t)pairs * MOTE_PANEL, .c = p->c};
+    g.c_row = (size_t)g.columns;
+    if (weight) {
+        g.a_panel = g.b_panel;
+        p->k->bf16_turn(p->x, (size_t)p->depth, p->rows, p->depth, p->panels, g.b_panel);
+        p->k->bf16_turn(p->dy, (size_t)p->n, p->rows, p->n, p->a, g.b_panel);
+    } else {
+        g.a_row = (size_t)pairs;
+        for (int r = 0; r < p->rows; r++)
+            p->k->bf16_row((p->form ? p->dy : p->x) + (size_t)r * (size_t)depth, depth, p->a + (size_t)r * g.a_row);
+    }
+    p->k->bf16_gemm(&g);
+}
+
+static void measure_bf16(const mote_kernels *k, int rows, int n, int depth) {
+    static const char *const forms[] = {"forward", "input gradient", "weight gradient"};
+    const size_t R = (size_t)rows + 16, N = (size_t)n + 16, D = (size_t)depth + 16; /* rounded up to panels */
+    float *x = values(R * D), *dy = values(R * N), *w = values(N * D), *c = values(R * N + R * D + N * D);
+    float *a = values(R * (N > D ? N : D)), *panels = values(D * (R > N ? R : N));
+    for (int form = 0; form < 3; form++) {
+        char line[160];
+        snprintf(line, sizeof line, "%-16s pairs %4d x %5d x %5d", forms[form], rows, n, depth);
+        if (only && !strstr(line, only)) continue;
+        bf16_product p = {k, rows, n, depth, form, x, dy, (uint32_t *)(void *)a, (uint32_t *)(void *)panels, c};
+        if (form == 0) k->bf16_pack(w, (size_t)depth, n, depth, p.panels);
+        if (form == 1) k->bf16_turn(w, (size_t)depth, n, depth, p.panels, (size_t)((n + 1) / 2) * MOTE_PANEL);
+        double seconds = measure(call_bf16, &p), flops = 2.0 * rows * n * depth / seconds * 1e-9;
+        printf("%s %9.2f us %8.1f GFLOP/s %5.1f %%\n", line, seconds * 1e6, flops, 100 * flops / peak);
+        fflush(stdout);
+    }
+    free(x), free(dy), free(w), free(c), free(a), free(panels);
+}
+
 /* Pack, as after each optimizer step, against the memory it moves. */
 typedef struct {
     const mote_kernels *k;
@@ -364,10 +412,12 @@ int main(int argc, char **argv) {
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             forward(&k, MOTE_TYPE_F32, token_counts[t], shapes[s][0], shapes[s][1]);
             backward(&k, token_counts[t], shapes[s][0], shapes[s][1]);
+            measure_bf16(&k, token_counts[t], shapes[s][0], shapes[s][1]);
         }
     }
     forward(&k, MOTE_TYPE_F32, 96, 16000, 384);
     backward(&k, 96, 16000, 384);
+    measure_bf16(&k, 96, 16000, 384);
     forward(&k, MOTE_TYPE_F32, 64, 64, 32); /* attention: scores, and their sum over values */
     forward(&k, MOTE_TYPE_F32, 64, 32, 64);
     forward(&k, MOTE_TYPE_BF16, 64, 384, 384);

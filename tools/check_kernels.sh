@@ -57,7 +57,7 @@ skip a processor without AVX: install qemu-user"
     fi
     ;;
 esac
-for set in avx2 avx512 vnni neon dotprod; do
+for set in avx2 avx512 vnni bf16 neon dotprod; do
     grep -qE "^(ok  |FAIL) $set " "$log.all" && continue
     case $set in neon | dotprod) why=${reason:-} ;; *) why=': this processor does not have it' ;; esac
     missing="$missing

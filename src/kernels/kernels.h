@@ -61,6 +61,24 @@ typedef struct {
     const mote_real *bias;
 } mote_gemm_blocks;
 
+/* C = start + bias + A B of bf16 in pairs along the depth: a uint32_t holds element 2k in its lower half, 2k + 1 in its
+ * upper. B lies in panels: pair k of column n is b[(n / 16) * b_panel + k * 16 + n % 16], the last panel whole in
+ * memory. A lies in rows, a[row * a_row + k], or with a_row 0 in panels as B does: a[(row / 16) * a_panel + k * 16 +
+ * row % 16]. Sums are f32, pairs ascending, in one chain per output for any number of rows. vdpbf16ps rounds inside a
+ * pair as it likes and takes denormals for zero, so instruction sets agree within depth * 2^-22 of the sum of |terms|. */
+typedef struct {
+    int rows, columns, depth; /* depth: in pairs */
+    const uint32_t *a;
+    size_t a_row, a_panel;
+    const uint32_t *b;
+    size_t b_panel;
+    mote_real *c;
+    size_t c_row;
+    const mote_real *start; /* as in mote_gemm */
+    size_t start_row;
+    const mote_real *bias;
+} mote_gemm_bf16;
+
 /* The slot of an integer type. */
 enum { MOTE_N_INTEGER_TYPES = MOTE_TYPE_I8 + 1 - MOTE_N_FLOAT_TYPES };
 static inline int mote_integer_slot(mote_type type) { return (int)type - MOTE_N_FLOAT_TYPES; }
@@ -147,7 +165,8 @@ static inline size_t mote_bf16_attend_bytes(int head_dim, int keys) {
 }
 
 typedef struct {
-    const char *name; /* "scalar", "avx2", "avx512", "vnni", "neon", "dotprod": the widest set in it */
+    const char *name; /* "scalar", "avx2", "avx512", "vnni", "bf16", "neon", "dotprod": the widest set in it */
+    bool fast_bf16;   /* products in bf16 are faster than in f32 */
 
     /* ---- products */
     void (*gemm[MOTE_N_FLOAT_TYPES])(const mote_gemm *g); /* by type of B */
@@ -165,6 +184,15 @@ typedef struct {
     /* 32 rows of 16 columns -> a block down each column, as quantize would: codes + 128 as they lie in a panel (512
      * bytes), 16 scales, 16 sums of codes. */
     void (*quantize_tile)(const mote_real *x, size_t x_row, uint8_t *codes, float *scales, int32_t *sums);
+
+    /* Training in bf16. Values go to the nearest even, denormals to a zero of their sign, NaN to a quiet one; what is
+     * missing of the last pair or panel is zero. */
+    void (*bf16_gemm)(const mote_gemm_bf16 *g);
+    void (*bf16_row)(const mote_real *x, int n, uint32_t *pairs); /* -> (n + 1) / 2 pairs */
+    /* Rows of W[n, depth] as columns of panels (depth + 1) / 2 * 16 apart. */
+    void (*bf16_pack)(const mote_real *w, size_t w_row, int n, int depth, uint32_t *panels);
+    /* Rows of X as the depth, two a pair, into panels of 16 columns that are `panel` apart. */
+    void (*bf16_turn)(const mote_real *x, size_t x_row, int rows, int columns, uint32_t *panels, size_t panel);
 
     /* ---- norms, one row of n; y may equal x. eps inside the root. */
     mote_real (*rms_norm)(const mote_real *x, const mote_real *gain, int n, mote_real epsilon,
@@ -231,6 +259,7 @@ void mote_kernels_fill_avx2(mote_kernels *table);
 void mote_kernels_fill_avx512(mote_kernels *table);
 void mote_kernels_fill_neon(mote_kernels *table);
 void mote_kernels_fill_vnni(mote_kernels *table);    /* after avx512: AVX-512 VNNI and VBMI */
+void mote_kernels_fill_bf16(mote_kernels *table);    /* after avx512 and vnni: AVX-512 BF16 */
 void mote_kernels_fill_dotprod(mote_kernels *table); /* after neon */
 void mote_kernels_fill_attention_bf16(mote_kernels *table); /* after avx512: its dot products of bf16 */
 
@@ -252,6 +281,12 @@ static inline void mote_pack_strips(const mote_real *w, size_t w_row, int n, int
             else memcpy(strip, from, width * sizeof *strip);
         }
     }
+}
+
+/* Bytes of panels of bf16 pairs. */
+static inline size_t mote_bf16_bytes(int columns, int depth) {
+    return (size_t)((columns + MOTE_PANEL - 1) / MOTE_PANEL) * MOTE_PANEL * (size_t)((depth + 1) / 2) *
+           sizeof(uint32_t);
 }
 
 static inline size_t mote_packed_values(int n, int k) {

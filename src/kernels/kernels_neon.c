@@ -6,6 +6,7 @@ void mote_kernels_fill_neon(mote_kernels *table) {
     table->name = "neon";
     mote_kernels_fill_gemm_neon(table);
     mote_kernels_fill_blocks_neon(table);
+    mote_kernels_fill_bf16_neon(table);
     mote_kernels_fill_rows_neon(table);
     mote_kernels_fill_attention_neon(table);
 #else

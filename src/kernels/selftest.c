@@ -108,6 +108,34 @@ static void run_gemm_bytes(const mote_kernels *k, work *v) {
     k->gemm_bytes(&g);
 }
 
+static void show_pairs(work *v, const uint32_t *pairs, int n) {
+    for (int i = 0; i < n; i++) v->z[i] = (mote_real)(int)(pairs[i] >> 16) - (mote_real)(int)(pairs[i] & 0xffff);
+}
+static void run_bf16_row(const mote_kernels *k, work *v) {
+    uint32_t pairs[(VALUES + 1) / 2];
+    k->bf16_row(v->x, VALUES, pairs);
+    show_pairs(v, pairs, (VALUES + 1) / 2);
+}
+enum { PAIRS = (DEPTH + 1) / 2 };
+static void run_bf16_pack(const mote_kernels *k, work *v) {
+    uint32_t panels[2 * MOTE_PANEL * PAIRS];
+    k->bf16_pack(v->x, DEPTH, COLUMNS, DEPTH, panels);
+    show_pairs(v, panels, 2 * MOTE_PANEL * PAIRS);
+}
+static void run_bf16_turn(const mote_kernels *k, work *v) {
+    uint32_t panels[2 * MOTE_PANEL * PAIRS];
+    k->bf16_turn(v->x, COLUMNS, DEPTH, COLUMNS, panels, MOTE_PANEL * PAIRS);
+    show_pairs(v, panels, 2 * MOTE_PANEL * PAIRS);
+}
+static void run_bf16_gemm(const mote_kernels *k, work *v) {
+    uint32_t rows[ROWS * PAIRS], panels[2 * MOTE_PANEL * PAIRS];
+    for (int r = 0; r < ROWS; r++) k->bf16_row(v->x + r * DEPTH, DEPTH, rows + r * PAIRS);
+    k->bf16_pack(v->y, DEPTH, COLUMNS, DEPTH, panels);
+    mote_gemm_bf16 g = {.rows = ROWS, .columns = COLUMNS, .depth = PAIRS, .a = rows, .a_row = PAIRS, .b = panels,
+                        .b_panel = MOTE_PANEL * PAIRS, .c = v->z, .c_row = COLUMNS, .bias = v->w};
+    k->bf16_gemm(&g);
+}
+
 static void run_rms_norm(const mote_kernels *k, work *v) {
     v->number = (double)k->rms_norm(v->x, v->y, VALUES, tenth, v->z);
 }
@@ -241,6 +269,10 @@ static const struct {
     {"gemm i8", run_gemm_i8, true},
     {"gemm_bytes", run_gemm_bytes, true},
     {"quantize_tile", run_quantize_tile, true},
+    {"bf16_gemm", run_bf16_gemm, false},
+    {"bf16_row", run_bf16_row, true},
+    {"bf16_pack", run_bf16_pack, true},
+    {"bf16_turn", run_bf16_turn, true},
     {"rms_norm", run_rms_norm, false},
     {"rms_norm_backward", run_rms_norm_backward, false},
     {"layer_norm", run_layer_norm, false},
