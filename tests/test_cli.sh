@@ -271,6 +271,12 @@ json "its JSON says so" precision type
 grep -q '"precision":"int8"' out && ok "int8 in the JSON" || fail "int8 in the JSON"
 grep -q '"precision":"int8"' int8.run/config.json && ok "int8 in config.json" || fail "int8 in config.json"
 [ "$(sum int8.gguf)" != "$whole" ] && ok "int8 trains with other numbers" || fail "int8 trains with other numbers"
+int8=$(sum int8.gguf)
+code "train --precision bf16" 0 train text.txt -o bf16p.gguf $small --steps 40 --lr 0.01 --precision bf16 --json
+grep -q '"precision":"bf16"' out && ok "bf16 in the JSON" || fail "bf16 in the JSON"
+for other in "$whole" "$int8"; do
+    [ "$(sum bf16p.gguf)" != "$other" ] && ok "bf16 has numbers of its own" || fail "bf16 has numbers of its own"
+done
 for type in q8_0 q4_0 q3h; do
     code "train --qat $type" 0 train text.txt -o qat.gguf $small --steps 4 --qat $type --precision int8 --force --json
     grep -q "\"type\":\"$type\"" out && ok "--qat $type is stored so" || fail "--qat $type is stored so"
@@ -285,8 +291,6 @@ for command in train plan "bench train" "profile train"; do
     grep -- '--precision ' out | grep -q '|f16' && fail "help $command: no f16 among precisions" ||
         ok "help $command: no f16 among precisions"
 done
-code "--precision bf16" 2 train text.txt -o none.gguf $small --precision bf16
-says "--precision bf16: what to do" "int8 is the precision"
 for family in llama gpt2 qwen2 qwen3 gemma3 smollm3; do for optimizer in adamw muon sgd; do
     code "$family with $optimizer" 0 train text.txt -o f.gguf $small --steps 3 --family $family \
         --optimizer $optimizer --force
@@ -795,6 +799,9 @@ grep -q '<svg' profile.html && grep -q '</html>' profile.html && ! grep -q 'nan\
     ok "profile train: its page" || fail "profile train: its page"
 before=$(sum m.gguf)
 code "profile train in int8" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 --precision int8
+code "profile train in bf16" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 --precision bf16
+code "plan in bf16" 0 plan --precision bf16
+says "what a plan in bf16 holds" "twice in bf16"
 code "plan in int8" 0 plan --precision int8 --qat q4_0
 grep -q "rounded in panels" out && ok "plan says what weights are" || fail "plan says what weights are"
 code "profile train of a model" 0 profile train m.gguf --steps 1 --batch 2 --json

@@ -644,6 +644,8 @@ static int measure_memory(int size) {
         {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_INT8, 0},
         {MOTE_FAMILY_LLAMA, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_MUON, MOTE_PRECISION_INT8, MOTE_TYPE_Q4_0},
         {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 1, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_F32, MOTE_TYPE_Q8_0},
+        {MOTE_FAMILY_LLAMA, 128, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_BF16, 0},
+        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_BF16, 0},
     };
     mote_config c = mote_config_default((mote_family)shapes[size].family);
     c.dim = shapes[size].dim, c.layers = shapes[size].layers, c.context = shapes[size].context,
@@ -676,7 +678,7 @@ static void planned_memory_is_the_peak(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MOTE_SANITIZED)
     test_skip("a sanitizer needs memory of its own");
 #else
-    for (int size = 0; size < 8; size++) {
+    for (int size = 0; size < 10; size++) {
         char command[64];
         unsigned long long planned = 0;
         long peak = 0;
@@ -696,7 +698,7 @@ static void planned_memory_is_the_peak(void) {
 }
 
 int main(int n_arguments, char **arguments) {
-    if (n_arguments == 3 && strcmp(arguments[1], "memory") == 0) return measure_memory(atoi(arguments[2]) & 7);
+    if (n_arguments == 3 && strcmp(arguments[1], "memory") == 0) return measure_memory(atoi(arguments[2]) % 10);
     bool ok = prepare();
     if (ok) {
         RUN(threads_do_not_change_bits);

@@ -25,6 +25,7 @@ static const char *forms(const mote_train_options *training) {
     if (!training) return "weights: f32, and the same packed into panels";
     if (training->qat != MOTE_TYPE_F32) return "weights: f32, rounded in panels, and in strips for the backward pass";
     if (training->precision == MOTE_PRECISION_INT8) return "weights: f32, and twice in bytes, for both passes";
+    if (training->precision == MOTE_PRECISION_BF16) return "weights: f32, and twice in bf16, for both passes";
     return "weights: f32, the same packed into panels, and in strips for the backward pass";
 }
 

@@ -134,7 +134,8 @@ static const struct option optimizer_rows[] = {
 const struct option_group group_optimizer = {"Optimizer", optimizer_rows};
 
 static const struct option numbers_rows[] = {
-    CHOICE("precision", precision, PRECISIONS, "f32", "numbers that products multiply; int8 is the fastest"),
+    CHOICE("precision", precision, PRECISIONS, "f32",
+           "numbers that products multiply: bf16 is up to twice as fast, its gradients 1 % off; int8 is the fastest"),
     CHOICE("qat", qat, QAT_TYPES, "off", "train for weights of this type, and store them so"),
     {0},
 };

@@ -237,6 +237,8 @@ static void print_prepared(const struct training *training) {
         note("numbers    products in %s, weights %s%s", setup_precision_name(prepared->options.precision),
              prepared->options.qat == MOTE_TYPE_F32 ? "as they are" : "rounded to and saved as ",
              prepared->options.qat == MOTE_TYPE_F32 ? "" : mote_type_name(prepared->options.qat));
+    if (prepared->options.precision == MOTE_PRECISION_BF16 && !(mote_cpu_detect() & MOTE_CPU_BF16))
+        note("           this processor has no products of bf16 (AVX512-BF16): a step is not faster than in f32");
     uint64_t there = memory_available_bytes();
     note("memory     %s planned%s%s%s", text_bytes((double)prepared->plan.total_bytes, bytes), there ? ", " : "",
          there ? text_bytes((double)there, available) : "", there ? " available" : "");

@@ -411,8 +411,9 @@ typedef enum {
     MOTE_SCHEDULE_WSD
 } mote_schedule;
 
-/* How matrices are multiplied in training; weights, sums and the optimizer are f32 in each. int8: operands are rounded
- * to 8 bits in blocks of 32. */
+/* How matrices are multiplied in training; weights, sums and the optimizer are f32 in each. bf16: operands are rounded
+ * to 8 significant bits, all alike; faster only with MOTE_CPU_BF16. int8: to 8 bits in blocks of 32, and where that
+ * would spoil gradients to bf16 with MOTE_CPU_BF16, else not at all. */
 typedef enum { MOTE_PRECISION_F32, MOTE_PRECISION_F16, MOTE_PRECISION_BF16, MOTE_PRECISION_INT8 } mote_precision;
 
 /* What the backward pass computes again instead of keeping it; never a bit of the results depends on it. CHEAP: norms

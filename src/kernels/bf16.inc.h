@@ -5,7 +5,7 @@
 
 enum {
     PANEL_VECTORS = MOTE_PANEL / VECTOR,
-    BLOCK_DEPTH = 512, /* pairs: a tile of A in L1, a strip of B of 96 KiB in L2, where one vector in 8 dots is little */
+    BLOCK_DEPTH = 512, /* pairs: a tile of A in L1, a strip of B of 96 KiB in L2, which gives a vector for 8 dots */
     ROW_BLOCK = 240,   /* with BLOCK_DEPTH 480 KiB of A, in L2 */
 };
 

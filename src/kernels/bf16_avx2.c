@@ -1,5 +1,5 @@
-/* Training in bf16 where no instruction multiplies it: AVX2 rounds operands by whole numbers and multiplies them in f32,
- * as the reference does, bit for bit. */
+/* Training in bf16 where no instruction multiplies it: operands are rounded by whole numbers and multiplied in f32, as
+ * the reference does, bit for bit. */
 #include "kernels/instruction_sets.h"
 
 #ifdef MOTE_HAS_X86_KERNELS

@@ -64,8 +64,8 @@ typedef struct {
 /* C = start + bias + A B of bf16 in pairs along the depth: a uint32_t holds element 2k in its lower half, 2k + 1 in its
  * upper. B lies in panels: pair k of column n is b[(n / 16) * b_panel + k * 16 + n % 16], the last panel whole in
  * memory. A lies in rows, a[row * a_row + k], or with a_row 0 in panels as B does: a[(row / 16) * a_panel + k * 16 +
- * row % 16]. Sums are f32, pairs ascending, in one chain per output for any number of rows. vdpbf16ps rounds inside a
- * pair as it likes and takes denormals for zero, so instruction sets agree within depth * 2^-22 of the sum of |terms|. */
+ * row % 16]. Sums are f32, pairs ascending, in one chain per output for any number of rows. vdpbf16ps has a rounding of
+ * its own inside a pair and no denormals: instruction sets agree within depth * 2^-22 of the sum of |terms|. */
 typedef struct {
     int rows, columns, depth; /* depth: in pairs */
     const uint32_t *a;
@@ -165,7 +165,7 @@ static inline size_t mote_bf16_attend_bytes(int head_dim, int keys) {
 }
 
 typedef struct {
-    const char *name; /* "scalar", "avx2", "avx512", "vnni", "bf16", "neon", "dotprod": the widest set in it */
+    const char *name; /* "scalar", "avx2", "avx512", "vnni", "bf16", "neon", "dotprod": the last in it */
     bool fast_bf16;   /* products in bf16 are faster than in f32 */
 
     /* ---- products */

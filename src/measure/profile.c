@@ -98,8 +98,11 @@ static void find_bound(const profiling *p, const mote_op *op, const work_done *d
     double tile = row->activation_bytes / passes / (d->rows > 0 ? d->rows : 1) * rows;
     mote_memory_level near = level_of(&profile->roof, tile * threads, tile, threads);
     double peak = profile->roof.f32_flops[threads > 1], eight = profile->roof.int8_ops[threads > 1];
-    double part = eight > 0 ? mote_integer_part(p->exec, op, p->training) : 0;
-    double compute = row->flops * ((1 - part) / peak + (part > 0 ? part / eight : 0));
+    double sixteen = profile->roof.bf16_flops[threads > 1], integers, pairs;
+    mote_rounded_parts(p->exec, op, p->training, &integers, &pairs);
+    if (eight <= 0) eight = peak;
+    if (sixteen <= peak) sixteen = peak; /* where no instruction multiplies bf16 */
+    double compute = row->flops * ((1 - integers - pairs) / peak + integers / eight + pairs / sixteen);
     double held = (row->weight_bytes + row->state_bytes) / bandwidth(p, profile->held_level);
     double activations = row->activation_bytes / bandwidth(p, near);
     const char *bound = "compute";

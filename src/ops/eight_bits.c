@@ -28,11 +28,13 @@ bool mote_is_rounded(const mote_exec *x, mote_tensor_id id) {
 size_t mote_panels_bytes(const mote_exec *x, mote_tensor_id id, int n) {
     const mote_tensor *t = mote_tensor_of(x->program, id);
     if (x->rounded != MOTE_TYPE_F32) return mote_packed_bytes(x->rounded, n, t->cols);
+    if (mote_in_pairs(x, id)) return mote_bf16_bytes(n, t->cols);
     return mote_in_bytes(x, id) ? mote_bytes_size(n, t->cols) : mote_packed_bytes(t->type, n, t->cols);
 }
 
 size_t mote_strips_bytes(const mote_exec *x, mote_tensor_id id) {
     const mote_tensor *t = mote_tensor_of(x->program, id);
+    if (mote_backward_in_pairs(x, id)) return mote_bf16_bytes(t->cols, t->rows);
     return mote_backward_in_bytes(x, id) ? mote_bytes_size(t->cols, t->rows)
                                 : mote_packed_values(t->cols, t->rows) * sizeof(mote_real);
 }
@@ -50,7 +52,9 @@ size_t mote_rounding_scratch(const mote_exec *x, mote_tensor_id weight) {
 
 size_t mote_training_scratch(const mote_exec *x, mote_tensor_id weight, int tokens) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
-    size_t scratch = mote_rounding_scratch(x, weight);
+    size_t scratch = mote_rounding_scratch(x, weight), pairs = 0;
+    if (x->pairs) pairs = mote_pairs_backward_scratch(x, weight, tokens);
+    if (pairs > scratch) scratch = pairs;
     int depth = t->rows > tokens ? t->rows : tokens;
     size_t blocks = values_of((size_t)FEW * (size_t)mote_blocks_of(depth) * sizeof(mote_block8));
     return mote_backward_in_bytes(x, weight) && blocks > scratch ? blocks : scratch;
@@ -99,6 +103,12 @@ static void put_strips(const mote_exec *x, mote_tensor_id id, const mote_real *w
         mote_bytes_pack_columns(x->kernels, w, w_row, rows, columns, row / MOTE_BLOCK_VALUES, mote_blocks_of(all), to);
         return;
     }
+    if (mote_backward_in_pairs(x, id)) {
+        const size_t panel = (size_t)(all + 1) / 2 * MOTE_PANEL;
+        uint32_t *to = (uint32_t *)x->strips[id] + (size_t)(column / MOTE_PANEL) * panel + (size_t)row / 2 * MOTE_PANEL;
+        x->kernels->bf16_turn(w, w_row, rows, columns, to, panel);
+        return;
+    }
     mote_real *strips = (mote_real *)x->strips[id] + (size_t)column * (size_t)all + (size_t)row * MOTE_PANEL;
     mote_pack_strips(w, w_row, rows, columns, strips, (size_t)all * MOTE_PANEL);
 }
@@ -110,6 +120,7 @@ void mote_exec_pack(const mote_exec *x, mote_tensor_id id, int row, int rows, in
     if (x->rounded == MOTE_TYPE_F32) {
         char *to = (char *)x->packed[id] + mote_panels_bytes(x, id, row);
         if (mote_in_bytes(x, id)) mote_bytes_pack_rows(x->kernels, w, cols, rows, t->cols, to);
+        else if (mote_in_pairs(x, id)) x->kernels->bf16_pack(w, cols, rows, t->cols, (uint32_t *)(void *)to);
         else x->kernels->pack[MOTE_TYPE_F32](w, cols, rows, t->cols, to);
         put_strips(x, id, w, cols, row, rows, 0, t->cols);
         return;
@@ -151,6 +162,10 @@ void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weigh
                         mote_real *dx, bool add) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
     const size_t outputs = (size_t)t->rows, inputs = (size_t)t->cols;
+    if (mote_backward_in_pairs(x, weight)) {
+        mote_pairs_input(x, w, weight, dy, rows, dx, add);
+        return;
+    }
     if (!mote_backward_in_bytes(x, weight)) {
         mote_gemm g = {
             .rows = rows,
@@ -185,11 +200,15 @@ void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weigh
     }
 }
 
-void mote_product_columns(const mote_exec *x, const mote_op *op, int begin, int rows) {
+void mote_product_columns(const mote_exec *x, const mote_op *op, int begin, int rows, int at, int tokens) {
     const int i = (int)(op - x->program->ops);
-    if (!mote_backward_in_bytes(x, op->in[1]) || !x->makes_columns[i]) return;
+    if (!x->makes_columns[i]) return;
+    if (!mote_weights_in_bytes(x, op->in[1])) {
+        mote_pairs_columns(x, op, begin, rows, at, tokens);
+        return;
+    }
     mote_bytes_pack_columns(x->kernels, mote_value(x, op->in[0], begin), (size_t)mote_cols(x, op->in[0]), rows,
-                            mote_cols(x, op->in[0]), begin / MOTE_BLOCK_VALUES, mote_blocks_of(x->n_rows),
+                            mote_cols(x, op->in[0]), at / MOTE_BLOCK_VALUES, mote_blocks_of(tokens),
                             x->columns[i]);
 }
 
@@ -198,7 +217,11 @@ void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op,
     const mote_tensor *t = mote_tensor_of(x->program, op->in[1]);
     const size_t outputs = (size_t)t->rows, inputs = (size_t)t->cols;
     mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * inputs;
-    if (!mote_backward_in_bytes(x, op->in[1])) {
+    if (x->pairs && !mote_weights_in_bytes(x, op->in[1])) {
+        mote_pairs_weights(x, w, op, dy, tokens, begin, rows);
+        return;
+    }
+    if (!mote_weights_in_bytes(x, op->in[1])) {
         mote_gemm g = {
             .rows = rows,
             .columns = t->cols,

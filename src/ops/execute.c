@@ -299,12 +299,20 @@ static void lay_strips(mote_exec *x, layout *l, const mote_exec_options *options
         if (l->base) x->strips[op->in[1]] = strips;
     }
     for (int i = 0; i < x->program->n_tensors && options->training; i++) {
-        bool product = x->bytes && is_product(x->program, (mote_tensor_id)i);
+        bool product = (x->bytes || x->pairs) && is_product(x->program, (mote_tensor_id)i);
         if (!product && !mote_is_rounded(x, (mote_tensor_id)i)) continue;
         void *panels = take(l, mote_panels_bytes(x, (mote_tensor_id)i, x->program->tensors[i].rows));
         if (l->base) x->own_packed[i] = panels;
     }
     l->bytes.strips = l->at - begin;
+}
+
+/* Of an op's input packed along the tokens, for the gradient of its weight; 0: it is read as it lies. */
+static size_t columns_bytes(const mote_exec *x, const mote_op *op) {
+    if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) return 0;
+    const int cols = x->program->tensors[op->in[0]].cols;
+    if (mote_weights_in_bytes(x, op->in[1])) return aligned(mote_bytes_size(cols, x->max_rows));
+    return x->pairs ? aligned(mote_bf16_bytes(cols, op->kind == MOTE_OP_HEAD ? x->chunk_rows : x->max_rows)) : 0;
 }
 
 /* Inputs packed along the tokens: one memory for all groups, since only one is at work. */
@@ -317,16 +325,16 @@ static void lay_columns(mote_exec *x, layout *l) {
             size_t at = 0;
             for (int i = group->end - 1; i >= group->begin; i--) {
                 const mote_op *op = &x->program->ops[i];
-                if (op->kind != MOTE_OP_LINEAR) continue;
+                if (!columns_bytes(x, op)) continue;
                 int other = group->end - 1;
-                while (other > i && (x->program->ops[other].kind != MOTE_OP_LINEAR ||
+                while (other > i && (x->program->ops[other].kind != op->kind ||
                                      x->program->ops[other].in[0] != op->in[0]))
                     other--;
                 if (base && l->base) {
                     x->columns[i] = other > i ? x->columns[other] : base + at;
                     x->makes_columns[i] = other == i;
                 }
-                if (other == i) at += aligned(mote_bytes_size(x->program->tensors[op->in[0]].cols, x->max_rows));
+                if (other == i) at += columns_bytes(x, op);
             }
             if (at > most) most = at;
         }
@@ -358,7 +366,7 @@ static void lay_rest(mote_exec *x, layout *l, const mote_exec_options *options, 
     x->logits = take(l, (size_t)options->max_wanted * vocab * sizeof *x->logits);
     l->bytes.logits = l->at - begin;
     begin = l->at;
-    if (x->bytes) lay_columns(x, l);
+    if (x->bytes || x->pairs) lay_columns(x, l);
     for (int i = 0; i < x->program->n_ops; i++) {
         const mote_op_info *info = mote_op_get(x->program->ops[i].kind);
         size_t needed = info->scratch ? info->scratch(x, &x->program->ops[i]) : 0;
@@ -405,6 +413,7 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     x->bf16_attention = mote_attends_in_bf16(program, o->rounded);
     x->training = o->training;
     x->bytes = o->bytes;
+    x->pairs = o->pairs;
     x->rounded = o->rounded;
     x->head = MOTE_NONE;
     for (int i = 0; i < program->n_ops; i++)
@@ -414,7 +423,7 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     size_t row = (size_t)(program->vocab > 0 ? program->vocab : 1) * sizeof(mote_real), rows = CHUNK_BYTES / row;
     if (rows < 48) rows = 48;
     size_t all = (size_t)o->max_rows, whole = (all + rows / 2) / rows; /* even chunks of about CHUNK_BYTES */
-    x->chunk_rows = whole > 1 ? (int)((all + whole - 1) / whole) : o->max_rows;
+    x->chunk_rows = whole > 1 ? (int)((all + 2 * whole - 1) / (2 * whole) * 2) : o->max_rows; /* pairs of bf16 */
     int chunks = (o->max_rows + x->chunk_rows - 1) / x->chunk_rows;
     x->n_phases = 3 * program->n_ops + 2 * chunks + 8;
 }
@@ -462,7 +471,7 @@ static mote_call call_of(const mote_exec *x, const mote_op *op) {
     call.residual = op->in[3] == MOTE_NONE ? NULL : x->value[op->in[3]];
     call.weight = op->kind == MOTE_OP_NORM ? (const void *)mote_vector(x, op->in[1]) : x->packed[op->in[1]];
     mote_type type = tensors[op->in[1]].type;
-    if (op->kind == MOTE_OP_LINEAR && mote_type_is_float(type) && !x->bytes && x->rounded == MOTE_TYPE_F32)
+    if (op->kind == MOTE_OP_LINEAR && mote_type_is_float(type) && !x->bytes && !x->pairs && x->rounded == MOTE_TYPE_F32)
         call.multiply = x->kernels->gemm[type];
     return call;
 }
@@ -504,7 +513,7 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
         status = mote_fail_memory(error, "running this model", l.at);
         goto failed;
     }
-    if (x->bytes || x->rounded != MOTE_TYPE_F32) {
+    if (x->bytes || x->pairs || x->rounded != MOTE_TYPE_F32) {
         memcpy(x->own_packed, packed, n * sizeof *packed);
         x->packed = x->own_packed;
     }

@@ -63,6 +63,8 @@ static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chun
     }
     if (!x->training) return;
     mote_product_input(x, w, op->in[1], logits, end - begin, mote_gradient(x, op->in[0], begin), false);
+    int tokens = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;
+    mote_product_columns(x, op, begin, end - begin, begin - chunk, tokens);
 }
 
 static void weight_gradient(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int rows, int part) {
@@ -105,8 +107,8 @@ static mote_cost cost(const mote_program *p, const mote_op *op, int position) {
 }
 
 static size_t scratch(const mote_exec *x, const mote_op *op) {
-    size_t forward = mote_product_scratch(x, op->in[1]), packing = mote_rounding_scratch(x, op->in[1]);
-    return forward > packing ? forward : packing;
+    size_t forward = mote_product_scratch(x, op->in[1]), training = mote_training_scratch(x, op->in[1], x->chunk_rows);
+    return forward > training ? forward : training;
 }
 
 static void example(mote_builder *b, int n) {

@@ -72,7 +72,7 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
     int rows = s->row_end - s->row_begin;
     const mote_real *dy = mote_gradient(x, op->out[0], s->row_begin);
     mote_product_input(x, w, op->in[1], dy, rows, mote_gradient(x, op->in[0], s->row_begin), adds & 1);
-    mote_product_columns(x, op, s->row_begin, rows);
+    mote_product_columns(x, op, s->row_begin, rows, s->row_begin, x->n_rows);
     if (op->in[3] == MOTE_NONE) return;
     mote_real *dresidual = mote_gradient(x, op->in[3], s->row_begin);
     size_t n = (size_t)rows * (size_t)weight->rows;

@@ -57,10 +57,11 @@ typedef struct mote_exec {
     void **own_packed;   /* NULL, or `packed` with panels of this exec's own in it */
     void **strips;       /* by tensor, in training: W of linear, head in strips of 16 columns, [cols / 16][rows][16] */
     bool bytes;          /* products of training in 8 bits (eight_bits.c) */
+    bool pairs;          /* those that are not in 8 bits, in bf16 (sixteen_bits.c) */
     mote_tensor_id head;  /* the weight of the head, or MOTE_NONE */
     mote_tensor_id exact; /* the same if it is small, so that its forward products stay f32 */
     mote_type rounded;   /* weights are rounded to this type, an integer one, for every product; F32: they are not */
-    void **columns;      /* by op, with `bytes`: its input packed along the tokens, of the group at work */
+    void **columns;      /* by op, with `bytes` or `pairs`: its input packed along the tokens, of the group at work */
     bool *makes_columns; /* by op: its backward does so; others of its group read the same */
     const float *activation_scale; /* by tensor: what integer products read it by; 0, NULL: each block by its own */
     mote_real **value;   /* by tensor: activations [rows, cols], states; NULL for weights */
@@ -119,7 +120,8 @@ typedef struct {
     bool few;       /* the batch has so few rows that columns are shared: x->shares */
     int op;         /* for timing: the collective op that runs; the number of ops: between ops */
     mote_pass pass; /* and what it does */
-    mote_tensor_id blocks_of; /* the activation whose rows lie in this thread's scratch in 8 bits; MOTE_NONE: none */
+    mote_tensor_id blocks_of; /* the activation whose rows lie in this thread's scratch, rounded; MOTE_NONE: none */
+    bool blocks_in_pairs;     /* to bf16, not to 8 bits */
     int blocks_begin, blocks_rows;
 } mote_worker;
 
@@ -236,8 +238,8 @@ static inline size_t mote_packed_bytes(mote_type type, int n, int depth) {
  * g->b; the caller sets those, c_row and start_row (product.c). */
 void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, mote_tensor_id weight,
                   mote_gemm *g);
-/* Which part of an op's arithmetic is products of integers. */
-double mote_integer_part(const mote_exec *x, const mote_op *op, bool training);
+/* Which parts of an op's arithmetic are products of integers, and of bf16. */
+void mote_rounded_parts(const mote_exec *x, const mote_op *op, bool training, double *integers, double *pairs);
 /* A product of floats, whose weight is `weight` or gets its gradient: by mote, or by a BLAS library where the exec says
  * so. It reads b, which is what g's panels were made of. */
 void mote_run_product(const mote_exec *x, mote_tensor_id weight, mote_product_form form, const mote_gemm *g,
@@ -269,7 +271,7 @@ typedef struct {
     int slots, context;          /* of the state; training: slots = max_sequences */
     bool training;               /* with gradients */
     mote_recompute recompute;    /* training */
-    bool bytes;                  /* training: products in 8 bits */
+    bool bytes, pairs;           /* training: products in 8 bits; the others in bf16 */
     mote_type rounded;           /* training: see mote_exec */
     bool loss;                   /* targets will be given (evaluation, training): chunk memory instead of logits */
     int max_wanted;              /* rows of logits; 0 with `loss` */
@@ -309,6 +311,16 @@ static inline bool mote_backward_in_bytes(const mote_exec *x, mote_tensor_id wei
     return x->bytes && weight != x->head;
 }
 static inline bool mote_in_bytes(const mote_exec *x, mote_tensor_id weight) { return x->bytes && weight != x->exact; }
+static inline bool mote_in_pairs(const mote_exec *x, mote_tensor_id weight) {
+    return x->pairs && x->rounded == MOTE_TYPE_F32 && !mote_in_bytes(x, weight);
+}
+static inline bool mote_backward_in_pairs(const mote_exec *x, mote_tensor_id weight) {
+    return x->pairs && !mote_backward_in_bytes(x, weight);
+}
+/* The gradient of a weight: as that of the input, which has the same operand dy. */
+static inline bool mote_weights_in_bytes(const mote_exec *x, mote_tensor_id weight) {
+    return mote_backward_in_bytes(x, weight);
+}
 /* One block of a row of a rounded weight, as floats. */
 void mote_rounded_block(const mote_exec *x, mote_tensor_id id, int row, int block, float values[MOTE_BLOCK_VALUES]);
 size_t mote_panels_bytes(const mote_exec *x, mote_tensor_id id, int n); /* of the first n outputs, as in `packed` */
@@ -319,10 +331,21 @@ size_t mote_training_scratch(const mote_exec *x, mote_tensor_id weight, int toke
 /* dx = dy W, or added. */
 void mote_product_input(const mote_exec *x, mote_worker *w, mote_tensor_id weight, const mote_real *dy, int rows,
                         mote_real *dx, bool add);
-/* For the weight gradient of a linear op: rows [begin, begin + rows) of its input are ready. */
-void mote_product_columns(const mote_exec *x, const mote_op *op, int begin, int rows);
+/* For the weight gradient of an op: rows [begin, begin + rows) of its input are ready, which are its tokens `at` and on
+ * of `tokens`. */
+void mote_product_columns(const mote_exec *x, const mote_op *op, int begin, int rows, int at, int tokens);
 /* Rows [begin, begin + rows) of dW += dy^T x; dy [tokens, outputs], x from row `chunk` on. */
 void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op, const mote_real *dy, int chunk,
                           int tokens, int begin, int rows);
+
+/* ---- training in bf16 (ops/sixteen_bits.c): the same, for weights whose product is in pairs */
+size_t mote_pairs_forward_scratch(const mote_exec *x, mote_tensor_id weight);
+size_t mote_pairs_backward_scratch(const mote_exec *x, mote_tensor_id weight, int tokens);
+void mote_pairs_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, const mote_gemm *g);
+void mote_pairs_input(const mote_exec *x, mote_worker *w, mote_tensor_id weight, const mote_real *dy, int rows,
+                      mote_real *dx, bool add);
+void mote_pairs_columns(const mote_exec *x, const mote_op *op, int begin, int rows, int at, int tokens);
+void mote_pairs_weights(const mote_exec *x, mote_worker *w, const mote_op *op, const mote_real *dy, int tokens,
+                        int begin, int rows);
 
 #endif

@@ -12,22 +12,30 @@ static bool on_blocks(const mote_exec *x, mote_tensor_id weight) {
 
 size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
+    if (mote_in_pairs(x, weight)) return mote_pairs_forward_scratch(x, weight);
     if (!on_blocks(x, weight)) return 0;
     size_t rows = (size_t)(x->max_rows < MOST_ROWS ? x->max_rows : MOST_ROWS);
     size_t bytes = rows * (size_t)mote_blocks_of(t->cols) * sizeof(mote_block8);
     return (bytes + sizeof(mote_real) - 1) / sizeof(mote_real);
 }
 
-double mote_integer_part(const mote_exec *x, const mote_op *op, bool training) {
-    if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) return 0;
-    double forward = on_blocks(x, op->in[1]), backward = 2 * mote_backward_in_bytes(x, op->in[1]);
-    return training ? (forward + backward) / 3 : forward;
+void mote_rounded_parts(const mote_exec *x, const mote_op *op, bool training, double *integers, double *pairs) {
+    *integers = *pairs = 0;
+    if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) return;
+    const mote_tensor_id weight = op->in[1];
+    *integers = on_blocks(x, weight);
+    *pairs = mote_in_pairs(x, weight);
+    if (!training) return;
+    const bool columns = mote_weights_in_bytes(x, weight);
+    *integers = (*integers + mote_backward_in_bytes(x, weight) + columns) / 3;
+    *pairs = (*pairs + mote_backward_in_pairs(x, weight) + (x->pairs && !columns)) / 3;
 }
 
 /* Rows [begin, begin + rows) of an activation in 8 bits. Its values do not change while a program runs forward. */
 static const mote_block8 *blocks_of(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, int rows) {
     mote_block8 *blocks = (mote_block8 *)(void *)x->scratch[w->thread];
-    if (w->blocks_of == input && w->blocks_begin == begin && w->blocks_rows >= rows) return blocks;
+    if (w->blocks_of == input && !w->blocks_in_pairs && w->blocks_begin == begin && w->blocks_rows >= rows)
+        return blocks;
     const int cols = mote_cols(x, input);
     const size_t row = (size_t)mote_blocks_of(cols);
     const float scale = x->activation_scale ? x->activation_scale[input] : 0;
@@ -37,6 +45,7 @@ static const mote_block8 *blocks_of(const mote_exec *x, mote_worker *w, mote_ten
         else x->kernels->quantize(mote_value(x, input, begin + r), cols, to);
     }
     w->blocks_of = input;
+    w->blocks_in_pairs = false;
     w->blocks_begin = begin;
     w->blocks_rows = rows;
     return blocks;
@@ -51,6 +60,10 @@ void mote_run_product(const mote_exec *x, mote_tensor_id weight, mote_product_fo
 void mote_product(const mote_exec *x, mote_worker *w, mote_tensor_id input, int begin, mote_tensor_id weight,
                   mote_gemm *g) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
+    if (mote_in_pairs(x, weight)) {
+        mote_pairs_product(x, w, input, begin, g);
+        return;
+    }
     g->depth = t->cols;
     g->a = mote_value(x, input, begin);
     g->a_row = (size_t)t->cols;

@@ -58,7 +58,7 @@ static mote_status plan_training(const mote_config *config, const mote_train_opt
     plan->gradients_bytes = exec.gradients_of_weights;
     plan->optimizer_bytes = updater.state + updater.average;
     plan->activations_bytes = exec.activations;
-    const bool own_panels = how.bytes || how.rounded != MOTE_TYPE_F32;
+    const bool own_panels = how.bytes || how.pairs || how.rounded != MOTE_TYPE_F32;
     plan->weights_bytes = count_weights(program, !own_panels, &plan->parameters) + exec.strips;
     plan->scratch_bytes =
         exec.total - exec.gradients_of_weights - exec.strips - exec.activations + updater.scratch + updater.tables;

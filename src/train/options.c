@@ -167,11 +167,9 @@ mote_train_options mote_train_options_default(void) {
 
 /* What this processor, and the products, can do. */
 static mote_status check_numbers(const mote_train_options *o, mote_error *error) {
-    if (o->precision == MOTE_PRECISION_F16 || o->precision == MOTE_PRECISION_BF16) {
-        const char *name = o->precision == MOTE_PRECISION_F16 ? "f16" : "bf16";
-        mote_fail(error, MOTE_USAGE, "training in %s is not possible: there is no product of two %s matrices", name,
-                  name);
-        return mote_hint(error, MOTE_USAGE, "int8 is the precision that is faster than f32");
+    if (o->precision == MOTE_PRECISION_F16) {
+        mote_fail(error, MOTE_USAGE, "training in f16 is not possible: there is no product of two f16 matrices");
+        return mote_hint(error, MOTE_USAGE, "bf16 and int8 are the precisions that are faster than f32");
     }
     if (o->qat != MOTE_TYPE_F32 && !mote_type_get(o->qat)->integer) {
         mote_fail(error, MOTE_USAGE, "quantization-aware training rounds to types that products run on, not to %s",

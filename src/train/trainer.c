@@ -48,6 +48,8 @@ bool mote_trainer_exec_options(const mote_config *config, const mote_train_optio
         .recompute = options->recompute,
         .loss = true,
         .bytes = options->precision == MOTE_PRECISION_INT8,
+        .pairs = options->precision == MOTE_PRECISION_BF16 ||
+                 (options->precision == MOTE_PRECISION_INT8 && mote_kernels_get()->fast_bf16),
         .rounded = options->qat,
     };
     return rows <= INT_MAX / 4 && rows * options->accumulate <= INT_MAX;
@@ -127,13 +129,13 @@ static mote_status list_pack_parts(mote_trainer *t, mote_error *error) {
 }
 
 /* Products read panels of the executor's own, beside the model's. */
-static bool on_integers(const mote_trainer *t) {
-    return t->options.precision == MOTE_PRECISION_INT8 || t->options.qat != MOTE_TYPE_F32;
+static bool has_own_panels(const mote_trainer *t) {
+    return t->options.precision != MOTE_PRECISION_F32 || t->options.qat != MOTE_TYPE_F32;
 }
 
 /* The model's own panels, where a session has made them, are of before. */
 static void refresh_model(mote_trainer *t) {
-    if (!t->exec || !on_integers(t)) return;
+    if (!t->exec || !has_own_panels(t)) return;
     for (int id = 0; id < t->program->n_tensors; id++)
         if (t->exec->packed[id] && t->model->packed[id])
             mote_exec_unpack(t->exec, (mote_tensor_id)id, t->model->packed[id]);
@@ -168,7 +170,7 @@ mote_status mote_trainer_create(mote_model *model, const mote_dataset *dataset, 
     if (status) goto done;
     status = mote_model_make_trainable(model, error);
     if (status) goto done;
-    if (!on_integers(t)) status = mote_model_pack_shared(model, error);
+    if (!has_own_panels(t)) status = mote_model_pack_shared(model, error);
     if (status) goto done;
     status = mote_program_build_training(&model->config, (float)t->options.dropout, &t->program, error);
     if (status) goto done;
