@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Trains the same six models with mote and with PyTorch, taking turns, and prints tokens/s and their ratios.
+"""Trains the same six models with mote and with PyTorch, taking turns, and prints tokens/s and their ratios: in f32,
+which PyTorch trains in, and in the fastest of --precision.
 
 PyTorch is tuned, not as installed: its sgemm goes to oneDNN through a preloaded shim (Debian's OpenBLAS takes new
 processors for old ones), its threads spin, and malloc keeps its pages. Needs Debian's python3-torch, libdnnl-dev, gcc.
-usage: bench/peers.py build/release/mote [A B C D E F] [--rounds 5] [--seconds 4] [--json]
+usage: bench/peers.py build/release/mote [A B C D E F] [--rounds 5] [--seconds 4] [--precision bf16 int8] [--json]
 """
 import argparse, json, math, os, resource, statistics, subprocess, sys, tempfile, time
 
@@ -119,6 +120,7 @@ def main():
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=float, default=4)
     options.add_argument("--threads", type=int, default=os.cpu_count())
+    options.add_argument("--precision", nargs="*", choices=["bf16", "int8"], default=["bf16", "int8"])
     options.add_argument("--json", action="store_true")
     options.add_argument("--torch", metavar="SHAPE", help=argparse.SUPPRESS)
     o = options.parse_args()
@@ -129,29 +131,41 @@ def main():
                                         MALLOC_TRIM_THRESHOLD_="100000000000", MALLOC_TOP_PAD_="268435456")
     rows = []
     if not o.json:
-        print(f"| {o.threads} threads | mote tokens/s (GFLOP/s) | PyTorch, tuned | ratio: median (all rounds) | peak RSS |")
-        print("|---|---|---|---|---|")
+        print(f"| {o.threads} threads | mote tokens/s (GFLOP/s) | PyTorch, tuned | ratio: median (all rounds) | peak RSS "
+              "| below f32 | ratio |")
+        print("|---|---|---|---|---|---|---|")
     for name in o.shapes:
         dim, layers, heads, context, vocab, batch = SHAPES[name]
-        ours, theirs = [], []
+        below, theirs = {"f32": []} | {precision: [] for precision in o.precision}, []
         steps = max(6, int(o.seconds * 100e9 / flops_per_token(name) / batch / context))
         for _ in range(o.rounds):
-            ours.append(last_json([o.mote, "bench", "train", "--family", "gpt2", "--no-bias", "--dim", str(dim), "--layers",
-                                   str(layers), "--heads", str(heads), "--context", str(context), "--vocab", str(vocab),
-                                   "--batch", str(batch), "--optimizer", "adamw", "--steps", str(steps), "--threads",
-                                   str(o.threads), "--json"]))
+            for precision, runs in below.items():
+                runs.append(last_json([o.mote, "bench", "train", "--family", "gpt2", "--no-bias", "--dim", str(dim),
+                                       "--layers", str(layers), "--heads", str(heads), "--context", str(context),
+                                       "--vocab", str(vocab), "--batch", str(batch), "--optimizer", "adamw", "--steps",
+                                       str(steps), "--threads", str(o.threads), "--precision", precision, "--json"]))
             theirs.append(last_json([python, __file__, o.mote, "--torch", name, "--seconds", str(o.seconds), "--threads",
                                      str(o.threads)], tuned))
+        ours = below.pop("f32")
         rate = [[run["tokens_per_second"] for run in runs] for runs in (ours, theirs)]
         ratios = sorted(a / b for a, b in zip(*rate))
         memory = statistics.median(a["peak_rss_bytes"] / b["peak_rss_bytes"] for a, b in zip(ours, theirs))
         row = {"shape": name, "mote": statistics.median(rate[0]), "torch": statistics.median(rate[1]),
                "ratio": statistics.median(ratios), "ratios": ratios, "memory_ratio": memory}
         row["mote_gflops"] = row["mote"] * flops_per_token(name) / 1e9
+        best = " | |"
+        if below:
+            rates = {key: [run["tokens_per_second"] for run in runs] for key, runs in below.items()}
+            fastest = max(rates, key=lambda precision: statistics.median(rates[precision]))
+            ratios_below = sorted(a / b for a, b in zip(rates[fastest], rate[1]))
+            row |= {"below": fastest, "below_rate": statistics.median(rates[fastest]), "below_ratios": ratios_below,
+                    "below_ratio": statistics.median(ratios_below)}
+            best = (f"{fastest}: {row['below_rate']:,.0f} | {row['below_ratio']:.2f} ({ratios_below[0]:.2f} to "
+                    f"{ratios_below[-1]:.2f}) |")
         rows.append(row)
         if not o.json:
             print(f"| {name}: {dim} x {layers} | {row['mote']:,.0f} ({row['mote_gflops']:.0f}) | {row['torch']:,.0f} | "
-                  f"{row['ratio']:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {memory:.2f} |", flush=True)
+                  f"{row['ratio']:.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}) | {memory:.2f} | {best}", flush=True)
     if o.json:
         print(json.dumps(rows))
 
