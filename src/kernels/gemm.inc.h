@@ -1,113 +1,23 @@
-/* The products over the words of a vector_*.h: blocking above, one tile below. A tile keeps TILE_ROWS x some panels of
- * C in registers and walks the depth. Invariants: each output is one ascending chain of fused multiply-adds, so a depth
- * block ends by storing the sums to C and the next one starts from them, which rounds nothing; and no tile reads B
- * beyond whole panels, so a last narrow panel goes through the block buffer, padded there with zeros. */
+/* The products over the words of a vector_*.h: how one is cut into blocks, strips and tiles. Invariants: each output
+ * is one ascending chain of fused multiply-adds, so a depth block ends by storing the sums to C and the next one starts
+ * from them, which rounds nothing; and no tile reads B beyond whole panels, so a last narrow panel goes through the
+ * block buffer, padded there with zeros. */
 
-#include "kernels/unroll.h"
+#include "kernels/gemm_tile.inc.h"
 
 enum {
-    PANEL_VECTORS = MOTE_PANEL / VECTOR,
-    MOST_VECTORS = 8,
-    FEW_ROWS = 4,             /* up to here a 16-bit B is converted as it is loaded */
-    BLOCK_FLOATS = 192 * 32,  /* of B in a block: 24 KiB, three quarters of a 32 KiB L1 */
-    BLOCK_DEPTH = BLOCK_FLOATS / (TILE_PANELS * MOTE_PANEL),
-    ROW_BLOCK = 240,          /* rows of A in a block: with BLOCK_DEPTH at most 360 KiB, in L2 */
-    COPIED_DEPTH = 192,       /* at most, of a block with a copy of A, which lies on the stack: 190 KiB */
+    BLOCK_FLOATS = BLOCK_DEPTH * TILE_PANELS * MOTE_PANEL, /* of a strip of B in a block: tiles stream it from L2 */
+    NEAR_FLOATS = 6 * 1024,   /* a row-major B as small as this, 24 KiB, is read where it lies */
+    ROW_BLOCK = 240,          /* rows of A in a block: with BLOCK_DEPTH at most 480 KiB, in L2 */
+    COPIED_TILE = (TILE_ROWS + VECTOR - 1) / VECTOR * VECTOR, /* a column of a tile in a copy of a transposed A */
+    COPIED_ROWS = 192,        /* at most, of a block with a copy of A, which lies on the stack: 385 KiB */
+    COPIED_DEPTH = 384,
+    COPIED_FLOATS = COPIED_ROWS / TILE_ROWS * COPIED_TILE * (COPIED_DEPTH + 1),
     FAR_ROWS = 512,           /* a transposed A whose rows are as long as this is copied */
+    LINE_FLOATS = 16,
     COPY_AHEAD = 16,
-    AHEAD_ROWS = 256,         /* of a row-major B with rows as long as this the next strip is fetched early */
     COPY_ROWS = 32,           /* from here on a row-major B is copied to the block buffer */
 };
-
-/* One tile: c = start + a b over whole panels; start may equal c, and NULL is zero. */
-typedef struct {
-    int depth;
-    const float *a;
-    size_t a_row, a_depth;
-    const void *b;
-    size_t b_panel, b_depth;
-    float *c;
-    size_t c_row;
-    const float *start;
-    size_t start_row;
-} tile;
-
-INLINE vf load_weights(mote_type type, const void *b, size_t at) {
-    if (type == MOTE_TYPE_F16) return v_load_f16((const uint16_t *)b + at);
-    if (type == MOTE_TYPE_BF16) return v_load_bf16((const uint16_t *)b + at);
-    return v_load((const float *)b + at, VECTOR);
-}
-
-/* Where vector v of a strip begins in B. */
-INLINE size_t offset_of(int v, size_t b_panel) {
-    return (size_t)(v / PANEL_VECTORS) * b_panel + (size_t)(v % PANEL_VECTORS) * VECTOR;
-}
-
-/* rows, vectors and type are constants after inlining, so `sum` is rows * vectors registers. Rows of A are reached from
- * every third row by an index register scaled by 1 and 2, which saves two of three pointers. */
-INLINE void tile_body(const tile *t, int rows, int vectors, mote_type type) {
-    vf sum[TILE_ROWS][MOST_VECTORS];
-    const float *group[(TILE_ROWS + 2) / 3];
-    UNROLL_BY(16)
-    for (int r = 0; r < rows; r++) {
-        if (r % 3 == 0) group[r / 3] = t->a + (size_t)r * t->a_row;
-        UNROLL_BY(16)
-        for (int v = 0; v < vectors; v++)
-            sum[r][v] = t->start ? v_load(t->start + (size_t)r * t->start_row + v * VECTOR, VECTOR) : v_set(0);
-    }
-    const size_t a_row = t->a_row, a_depth = t->a_depth, b_panel = t->b_panel, b_depth = t->b_depth;
-    const void *b = t->b;
-    size_t at = 0;
-    for (int k = t->depth; k > 0; k--, at += b_depth) {
-        /* bf16 takes a register more to convert: 8 vectors at once would spill in AVX2 and halve the speed of one row.
-         * The others are up to a third faster with all weights loaded first. */
-        if (type == MOTE_TYPE_BF16 && rows < vectors) {
-            vf x[FEW_ROWS];
-            UNROLL_BY(16)
-            for (int r = 0; r < rows; r++) x[r] = v_set(group[r / 3][(size_t)(r % 3) * a_row]);
-            UNROLL_BY(16)
-            for (int v = 0; v < vectors; v++) {
-                vf weights = load_weights(type, b, at + offset_of(v, b_panel));
-                UNROLL_BY(16)
-                for (int r = 0; r < rows; r++) sum[r][v] = v_fma(x[r], weights, sum[r][v]);
-            }
-        } else {
-            vf weights[MOST_VECTORS];
-            UNROLL_BY(16)
-            for (int v = 0; v < vectors; v++) weights[v] = load_weights(type, b, at + offset_of(v, b_panel));
-            UNROLL_BY(16)
-            for (int r = 0; r < rows; r++) {
-                vf x = v_set(group[r / 3][(size_t)(r % 3) * a_row]);
-                UNROLL_BY(16)
-                for (int v = 0; v < vectors; v++) sum[r][v] = v_fma(x, weights[v], sum[r][v]);
-            }
-        }
-        UNROLL_BY(16)
-        for (int g = 0; g < (rows + 2) / 3; g++) group[g] += a_depth;
-    }
-    float *c = t->c;
-    const size_t c_row = t->c_row;
-    UNROLL_BY(16)
-    for (int r = 0; r < rows; r++) {
-        UNROLL_BY(16)
-        for (int v = 0; v < vectors; v++) v_store(c + (size_t)r * c_row + v * VECTOR, sum[r][v], VECTOR);
-    }
-}
-
-#define DEFINE_TILE(type, rows, panels)                                                                                \
-    static void tile_##type##_##rows##_##panels(const tile *t) {                                                       \
-        tile_body(t, rows, panels * PANEL_VECTORS, MOTE_TYPE_##type);                                                  \
-    }
-#define TILE_ENTRY(type, rows, panels) [MOTE_TYPE_##type][rows][panels] = tile_##type##_##rows##_##panels,
-
-TILES_FEW(DEFINE_TILE, F32)
-TILES_FEW(DEFINE_TILE, F16)
-TILES_FEW(DEFINE_TILE, BF16)
-TILES_MANY(DEFINE_TILE)
-
-typedef void (*tile_function)(const tile *t);
-static const tile_function tiles[MOTE_N_FLOAT_TYPES][TILE_ROWS + 1][MOST_VECTORS / PANEL_VECTORS + 1] = {
-    TILES_FEW(TILE_ENTRY, F32) TILES_FEW(TILE_ENTRY, F16) TILES_FEW(TILE_ENTRY, BF16) TILES_MANY(TILE_ENTRY)};
 
 /* A block of rows and depth of one product. */
 typedef struct {
@@ -119,6 +29,8 @@ typedef struct {
     float *a; /* a copy of A for this block (copy_transposed); NULL: none */
     const char *ahead; /* the next strip of B, to be fetched; NULL: none */
     size_t ahead_panel, ahead_depth; /* bytes between its panels and rows */
+    const float *next_a; /* the block of a transposed A to be copied after this one, to be fetched; NULL: none */
+    int next_a_lines;    /* of each of its rows */
 } block;
 
 /* The first `columns` of some panels, `depth` deep, as floats: [depth][panels * 16], padded with zeros. */
@@ -145,50 +57,33 @@ static void copy_block(mote_type type, const void *b, size_t b_panel, size_t b_d
     }
 }
 
-/* A tile whose columns end inside its last panel: computed in whole panels of its own. */
-static void run_narrow_tile(const tile *t, tile_function run, int rows, int panels, int columns) {
-    float whole[TILE_ROWS * TILE_PANELS * MOTE_PANEL > MOST_VECTORS * VECTOR * FEW_ROWS
-                    ? TILE_ROWS * TILE_PANELS * MOTE_PANEL
-                    : MOST_VECTORS * VECTOR * FEW_ROWS];
-    size_t width = (size_t)panels * MOTE_PANEL, bytes = (size_t)columns * sizeof(float);
-    tile inside = *t;
-    inside.c = whole;
-    inside.c_row = width;
-    if (t->start) {
-        for (int r = 0; r < rows; r++) {
-            memcpy(whole + (size_t)r * width, t->start + (size_t)r * t->start_row, bytes);
-            memset(whole + (size_t)r * width + columns, 0, width * sizeof(float) - bytes);
-        }
-        inside.start = whole;
-        inside.start_row = width;
-    }
-    run(&inside);
-    for (int r = 0; r < rows; r++) memcpy(t->c + (size_t)r * t->c_row, whole + (size_t)r * width, bytes);
-}
-
 static inline int first_of_tile(int rows, int i, int n_tiles) { return (int)((int64_t)rows * i / n_tiles); }
 
-/* Where tile i of a copied A begins, whose first row is `done`. */
-static inline float *copied_tile(float *copy, int i, int done, int depth) {
-    return copy + (size_t)done * (size_t)depth + (size_t)i * MOTE_PANEL;
+/* Where tile i of a copied A begins: a line further than its size asks, or all tiles would begin in the same set. */
+static inline float *copied_tile(float *copy, int i, int depth) {
+    return copy + (size_t)i * (size_t)(depth + 1) * COPIED_TILE;
 }
 
-/* Share i of n of the next strip of B, into L2, while this one is multiplied: the first tile that reads a strip would
- * wait for most of it, and no hardware looks ahead over rows in pages of their own. */
-static void fetch_ahead(const block *at, const tile *t, int i, int n, int panels) {
-    if (!at->ahead) return;
-    for (int k = t->depth * i / n; k < t->depth * (i + 1) / n; k++) {
-        const char *b = at->ahead + (size_t)k * at->ahead_depth;
-        for (int panel = 0; panel < panels; panel++) __builtin_prefetch(b + (size_t)panel * at->ahead_panel, 0, 2);
+/* What is fetched during tile i of a strip: a panel of the next strip of B in each of the first tiles, lines of the
+ * next block of A, if that is to be copied, in the others. Who reads them first would wait for most of them, since they
+ * come from memory, or from rows in pages of their own. */
+static void fetch_ahead(const block *at, tile *t, int i, int n_tiles, int column, int panels) {
+    int line = i - panels + column / (TILE_PANELS * MOTE_PANEL) * (n_tiles - panels);
+    t->ahead = t->b;
+    t->ahead_depth = 0;
+    if (i < panels && at->ahead) {
+        t->ahead = at->ahead + (size_t)i * at->ahead_panel;
+        t->ahead_depth = at->ahead_depth;
+    } else if (i >= panels && at->next_a && line < at->next_a_lines) {
+        t->ahead = (const char *)(at->next_a + (size_t)line * LINE_FLOATS);
+        t->ahead_depth = at->g->a_depth * sizeof(float);
     }
 }
 
-/* Where the strip of a row-major B after this one begins; NULL: there is none, or it is no such B. Panels lie side by
- * side in memory, and fetching them early only costs. */
+/* Where the strip of B after this one begins; NULL: there is none. */
 static const char *find_ahead(const block *at, int column, int panels, size_t weight_bytes) {
     const mote_gemm *g = at->g;
     int depth = at->depth_from;
-    if (g->b_depth < AHEAD_ROWS) return NULL;
     column += panels * MOTE_PANEL;
     if (column >= g->columns) column = 0, depth += at->depth;
     if (depth >= g->depth) return NULL;
@@ -200,22 +95,35 @@ static const char *find_ahead(const block *at, int column, int panels, size_t we
 static void run_rows(const block *at, tile *t, mote_type type, int column, int panels, int columns) {
     const mote_gemm *g = at->g;
     int n_tiles = (at->rows + TILE_ROWS - 1) / TILE_ROWS;
-    for (int i = 0, done = 0; i < n_tiles; i++) {
-        int next = first_of_tile(at->rows, i + 1, n_tiles), rows = next - done;
+    for (int i = 0, done = 0, next; i < n_tiles; i++, done = next) {
+        next = first_of_tile(at->rows, i + 1, n_tiles);
+        int rows = next - done;
         size_t row = (size_t)(at->row + done);
-        t->a = at->a ? copied_tile(at->a, i, done, at->depth)
-                     : g->a + row * g->a_row + (size_t)at->depth_from * g->a_depth;
-        t->a_row = at->a ? 1 : g->a_row;
-        t->a_depth = at->a ? (size_t)rows : g->a_depth;
+        t->a = at->a ? copied_tile(at->a, i, at->depth) : g->a + row * g->a_row + (size_t)at->depth_from * g->a_depth;
+        t->a_row = g->a_row;
+        t->a_depth = at->a ? COPIED_TILE : g->a_depth;
         t->c = g->c + row * g->c_row + (size_t)column;
         t->c_row = g->c_row;
         t->start = at->start ? at->start + row * at->start_row + (size_t)column : NULL;
         t->start_row = at->start_row;
-        tile_function run = tiles[type][rows][panels];
-        fetch_ahead(at, t, i, n_tiles, panels);
-        if (columns == panels * MOTE_PANEL) run(t);
-        else run_narrow_tile(t, run, rows, panels, columns);
-        done = next;
+        bool is_long = type == MOTE_TYPE_F32 && rows > FEW_ROWS && at->depth >= 2 * EDGE_DEPTH;
+        tile_function run = is_long ? long_tiles[rows][panels] : tiles[type][rows][panels];
+        if (is_long && !t->start) {
+            t->start = zeros;
+            t->start_row = 0;
+        }
+        fetch_ahead(at, t, i, n_tiles, column, panels);
+        if (t->copy) {
+            copying_tiles[rows][panels](t);
+            t->b = t->copy;
+            t->copy = NULL;
+            t->b_panel = MOTE_PANEL;
+            t->b_depth = (size_t)panels * MOTE_PANEL;
+        } else if (columns == panels * MOTE_PANEL) {
+            run(t);
+        } else {
+            run_narrow_tile(t, run, rows, panels, columns);
+        }
     }
 }
 
@@ -225,11 +133,12 @@ static void run_strip(block *at, int column, int panels) {
     int columns = g->columns - column < panels * MOTE_PANEL ? g->columns - column : panels * MOTE_PANEL;
     bool floats = at->type == MOTE_TYPE_F32;
     bool copy = (columns < panels * MOTE_PANEL && !g->b_padded) || (!floats && at->rows > FEW_ROWS) ||
-                (floats && g->b_depth != MOTE_PANEL && at->rows >= COPY_ROWS);
+                (floats && g->b_depth != MOTE_PANEL && at->rows >= COPY_ROWS &&
+                 (size_t)g->depth * g->b_depth > NEAR_FLOATS);
     size_t weight_bytes = floats ? sizeof(float) : sizeof(uint16_t);
     size_t first = (size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)at->depth_from * g->b_depth;
     const char *b = (const char *)g->b + first * weight_bytes;
-    at->ahead = copy ? find_ahead(at, column, panels, weight_bytes) : NULL;
+    at->ahead = find_ahead(at, column, panels, weight_bytes);
     at->ahead_panel = g->b_panel * weight_bytes;
     at->ahead_depth = g->b_depth * weight_bytes;
     if (!copy) {
@@ -242,8 +151,15 @@ static void run_strip(block *at, int column, int panels) {
     int width = panels * MOTE_PANEL, left = at->depth;
     do { /* more than once only where few rows take the whole depth as one block */
         part.depth = left < BLOCK_FLOATS / width ? left : BLOCK_FLOATS / width;
-        copy_block(at->type, b, g->b_panel, g->b_depth, part.depth, panels, columns, buffer);
         tile t = {.depth = part.depth, .b = buffer, .b_panel = MOTE_PANEL, .b_depth = (size_t)width};
+        if (floats && columns == width && at->rows >= COPY_ROWS && part.depth >= 2 * EDGE_DEPTH) {
+            t.b = b;
+            t.b_panel = g->b_panel;
+            t.b_depth = g->b_depth;
+            t.copy = buffer;
+        } else {
+            copy_block(at->type, b, g->b_panel, g->b_depth, part.depth, panels, columns, buffer);
+        }
         run_rows(&part, &t, MOTE_TYPE_F32, column, panels, columns);
         part.start = g->c;
         part.start_row = g->c_row;
@@ -267,23 +183,22 @@ static void run_block(block *at) {
     if (panels * MOTE_PANEL < at->g->columns) run_strip(at, panels * MOTE_PANEL, 1);
 }
 
-/* A block of a transposed A, tile after tile as [depth][rows of the tile]: each strip of columns reads it again, then
- * from end to end. In A its rows may lie so far apart that they fall on few sets of a cache. Whole vectors are stored,
- * since masked stores are slow: what they spill is overwritten by the next row of the tile or lies between tiles. */
+/* A block of a transposed A, tile after tile as [depth][COPIED_TILE]: each strip of columns reads it again, then from
+ * end to end. In A its rows may lie so far apart that they fall on few sets of a cache. Whole aligned vectors are
+ * stored: others would cross lines and take several times as long. */
 static void copy_transposed(const block *at, float *out) {
     const mote_gemm *g = at->g;
     const int n_tiles = (at->rows + TILE_ROWS - 1) / TILE_ROWS;
-    int first[ROW_BLOCK / TILE_ROWS + 1];
+    int first[COPIED_ROWS / TILE_ROWS + 1];
     for (int i = 0; i <= n_tiles; i++) first[i] = first_of_tile(at->rows, i, n_tiles);
     for (int k = 0; k < at->depth; k++) {
         const float *a = g->a + (size_t)(at->depth_from + k) * g->a_depth + (size_t)at->row;
         for (int i = 0; i < n_tiles; i++) {
-            const int done = first[i], rows = first[i + 1] - done;
-            float *to = copied_tile(out, i, done, at->depth) + (size_t)k * (size_t)rows;
-            if (k + COPY_AHEAD < at->depth) __builtin_prefetch(a + (size_t)done + COPY_AHEAD * g->a_depth);
-            for (int r = 0; r < rows; r += VECTOR) {
-                int left = at->rows - done - r;
-                v_store(to + r, v_load(a + done + r, left < VECTOR ? left : VECTOR), VECTOR);
+            float *to = copied_tile(out, i, at->depth) + (size_t)k * COPIED_TILE;
+            if (k + COPY_AHEAD < at->depth) __builtin_prefetch(a + (size_t)first[i] + COPY_AHEAD * g->a_depth);
+            for (int r = 0; r < COPIED_TILE; r += VECTOR) {
+                int left = at->rows - first[i] - r;
+                if (left > 0) v_store(to + r, v_load(a + first[i] + r, left < VECTOR ? left : VECTOR), VECTOR);
             }
         }
     }
@@ -312,12 +227,23 @@ static void gemm_few(const mote_gemm *g, mote_type type) {
     }
 }
 
+/* The next block has the next depth of the same rows, or begins the next rows. */
+static void use_copy(block *at, float *a_copy) {
+    const mote_gemm *g = at->g;
+    copy_transposed(at, a_copy);
+    at->a = a_copy;
+    int depth = at->depth_from + at->depth, row = at->row;
+    if (depth == g->depth) depth = 0, row += at->rows;
+    at->next_a = row < g->rows ? g->a + row + (size_t)depth * g->a_depth : NULL;
+    at->next_a_lines = (at->rows + LINE_FLOATS - 1) / LINE_FLOATS + 1;
+}
+
 /* All blocks of a product, in ascending depth; `all` has its start. a_copy: for a transposed A, or NULL. */
 static void run_blocks(const block *all, float *a_copy) {
     const mote_gemm *g = all->g;
     block at = *all;
     /* One tile of rows reads B once: blocks of its depth would gain nothing. */
-    int row_blocks = blocks_of(g->rows, ROW_BLOCK),
+    int row_blocks = blocks_of(g->rows, a_copy ? COPIED_ROWS : ROW_BLOCK),
         depth_blocks = g->rows <= FEW_ROWS ? 1 : blocks_of(g->depth, a_copy ? COPIED_DEPTH : BLOCK_DEPTH);
     for (int i = 0; i < row_blocks; i++) {
         at.row = (int)((int64_t)g->rows * i / row_blocks);
@@ -327,8 +253,7 @@ static void run_blocks(const block *all, float *a_copy) {
             at.depth = (int)((int64_t)g->depth * (j + 1) / depth_blocks) - at.depth_from;
             at.start = j ? g->c : all->start;
             at.start_row = j ? g->c_row : all->start_row;
-            if (a_copy) copy_transposed(&at, a_copy);
-            at.a = a_copy;
+            if (a_copy) use_copy(&at, a_copy);
             run_block(&at);
         }
     }
@@ -336,7 +261,7 @@ static void run_blocks(const block *all, float *a_copy) {
 
 /* Apart, so that only a product that needs the copy has it on its stack. */
 static __attribute__((noinline)) void run_copied(const block *all) {
-    float a_copy[ROW_BLOCK * COPIED_DEPTH + ROW_BLOCK / TILE_ROWS * MOTE_PANEL] __attribute__((aligned(64)));
+    float a_copy[COPIED_FLOATS] __attribute__((aligned(64)));
     run_blocks(all, a_copy);
 }
 

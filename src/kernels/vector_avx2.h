@@ -10,6 +10,8 @@ enum { VECTOR = 8 };
  * registers. */
 #define TILE_ROWS 6
 #define TILE_PANELS 1
+#define BLOCK_DEPTH 384 /* of a block */
+#define EDGE_DEPTH 2    /* its first and last steps, which go row after row */
 #define FEW_ROWS_PANELS {4, 2, 1, 1}
 #define TILES_FEW(X, type) \
     X(type, 1, 1) X(type, 1, 2) X(type, 1, 3) X(type, 1, 4) X(type, 2, 1) X(type, 2, 2) X(type, 3, 1) X(type, 4, 1)

@@ -12,6 +12,8 @@ enum { VECTOR = 16 };
  * few rows take more panels beside each other, since each sum waits 4 cycles for itself. */
 #define TILE_ROWS 12
 #define TILE_PANELS 2
+#define BLOCK_DEPTH 512 /* of a block */
+#define EDGE_DEPTH 4    /* its first and last steps, which go row after row */
 #define FEW_ROWS_PANELS {8, 4, 4, 4}
 #define TILES_FEW(X, type) \
     X(type, 1, 1) X(type, 1, 2) X(type, 1, 3) X(type, 1, 4) X(type, 1, 5) X(type, 1, 6) X(type, 1, 7) X(type, 1, 8) \
