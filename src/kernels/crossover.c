@@ -29,9 +29,9 @@ int mote_tile_rows(int rows, int threads, int unit) {
 }
 
 /* A part of a weight gradient copies all of x strip by strip, so tall parts cost less; low ones keep the threads evenly
- * busy, of which one alone has no need. Multiples of the 12-row micro-kernel. */
+ * busy, of which one alone has no need: it leaves the blocks to the product. Multiples of the 12-row micro-kernel. */
 int mote_shape_part(mote_product_form form, int rows, int threads) {
-    if (form == MOTE_PRODUCT_WEIGHT) return threads == 1 ? 240 : rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
+    if (form == MOTE_PRODUCT_WEIGHT) return threads == 1 ? rows : rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
     return mote_tile_rows(rows, threads, 12);
 }
 

@@ -41,7 +41,9 @@ void mote_rehearsal_time(mote_rehearsal *rehearsal, const mote_blas *blas, doubl
 /* Rows of a product in one call, as the executor splits: a weight gradient over its weights, others over the tokens. */
 int mote_shape_part(mote_product_form form, int rows, int threads);
 int mote_tile_rows(int rows, int threads, int unit); /* multiples of unit */
-enum { MOTE_HEAD_PART = 96 }; /* of the head: rows of the loss, of its weight's gradient */
+static inline int mote_head_part(mote_product_form form) { /* of the head: rows of its weight's gradient, of the loss */
+    return form == MOTE_PRODUCT_WEIGHT ? 192 : 96;
+}
 
 /* What is measured of a machine: three forms each of 14 layers, in classes. */
 enum { MOTE_N_LAYERS = MOTE_CROSSOVER_ROWS / 3 };
@@ -52,7 +54,7 @@ typedef struct {
 extern const mote_layer mote_layers[MOTE_N_LAYERS];
 static inline mote_shape mote_shape_of(const mote_layer *l, mote_product_form form, int threads) {
     int rows = form == MOTE_PRODUCT_WEIGHT ? l->outputs : l->tokens;
-    if (l->outputs >= 10000) return (mote_shape){form, l->tokens, l->outputs, l->inputs, 1, MOTE_HEAD_PART};
+    if (l->outputs >= 10000) return (mote_shape){form, l->tokens, l->outputs, l->inputs, 1, mote_head_part(form)};
     return (mote_shape){form, l->tokens, l->outputs, l->inputs, l->count, mote_shape_part(form, rows, threads)};
 }
 

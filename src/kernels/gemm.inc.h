@@ -15,6 +15,7 @@ enum {
     COPIED_FLOATS = COPIED_ROWS / TILE_ROWS * COPIED_TILE * (COPIED_DEPTH + 1),
     FAR_ROWS = 512,           /* a transposed A whose rows are as long as this is copied */
     LINE_FLOATS = 16,
+    FAR_FLOATS = 8192,        /* a C as large as this, 32 KiB, is fetched early */
     COPY_AHEAD = 16,
     COPY_ROWS = 32,           /* from here on a row-major B is copied to the block buffer */
 };
@@ -91,6 +92,23 @@ static const char *find_ahead(const block *at, int column, int panels, size_t we
            ((size_t)(column / MOTE_PANEL) * g->b_panel + (size_t)depth * g->b_depth) * weight_bytes;
 }
 
+/* The start of the tile at row `done` of the block, or of the next strip's first. A tile adds to C row by row and would
+ * wait for each that L1 does not have: 87 -> 102 GFLOP/s at 96 x 16000 x 256. INLINE, since gcc 12 takes calls of a
+ * function that only fetches for useless. */
+INLINE void fetch_start(const block *at, int done, int column, int panels) {
+    const mote_gemm *g = at->g;
+    if (!at->start || !at->start_row || (size_t)g->rows * (size_t)g->columns < FAR_FLOATS) return;
+    if (done == at->rows) {
+        done = 0;
+        column += panels * MOTE_PANEL;
+    }
+    int rows = at->rows - done < TILE_ROWS ? at->rows - done : TILE_ROWS;
+    const float *start = at->start + (size_t)(at->row + done) * at->start_row + (size_t)column;
+    for (int r = 0; r < rows; r++)
+        for (int panel = 0; panel < panels; panel++)
+            __builtin_prefetch(start + (size_t)r * at->start_row + panel * MOTE_PANEL);
+}
+
 /* All row tiles of a block for one strip of panels; t comes with B and the depth filled in. */
 static void run_rows(const block *at, tile *t, mote_type type, int column, int panels, int columns) {
     const mote_gemm *g = at->g;
@@ -113,6 +131,7 @@ static void run_rows(const block *at, tile *t, mote_type type, int column, int p
             t->start_row = 0;
         }
         fetch_ahead(at, t, i, n_tiles, column, panels);
+        fetch_start(at, next, column, panels);
         if (t->copy) {
             copying_tiles[rows][panels](t);
             t->b = t->copy;

@@ -7,9 +7,7 @@
 #include "ops/ops.h"
 
 enum {
-    TILE = MOTE_HEAD_PART, /* rows of the loss done by one thread at a time: it reads the whole weight */
     COLUMNS_PART = 256, /* columns of the logits in one part */
-    ROWS_PART = MOTE_HEAD_PART, /* rows of the weight gradient in one part */
 };
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
@@ -68,16 +66,18 @@ static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chun
 }
 
 static void weight_gradient(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int rows, int part) {
-    int all = mote_tensor_of(x->program, op->in[1])->rows, begin = part * ROWS_PART;
-    mote_product_weights(x, w, op, x->chunk, chunk, rows, begin, all - begin < ROWS_PART ? all - begin : ROWS_PART);
+    const int all = mote_tensor_of(x->program, op->in[1])->rows, most = mote_head_part(MOTE_PRODUCT_WEIGHT);
+    const int begin = part * most;
+    mote_product_weights(x, w, op, x->chunk, chunk, rows, begin, all - begin < most ? all - begin : most);
 }
 
 static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
-    int parts = (mote_tensor_of(x->program, op->in[1])->rows + ROWS_PART - 1) / ROWS_PART;
+    const int tile = mote_head_part(MOTE_PRODUCT_FORWARD), most = mote_head_part(MOTE_PRODUCT_WEIGHT);
+    const int parts = (mote_tensor_of(x->program, op->in[1])->rows + most - 1) / most;
     for (int chunk = 0; chunk < x->n_rows; chunk += x->chunk_rows) {
         int rows = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;
-        for (int part; (part = mote_part(x, w, (rows + TILE - 1) / TILE)) >= 0;) {
-            int begin = chunk + part * TILE, end = begin + TILE < chunk + rows ? begin + TILE : chunk + rows;
+        for (int part; (part = mote_part(x, w, (rows + tile - 1) / tile)) >= 0;) {
+            int begin = chunk + part * tile, end = begin + tile < chunk + rows ? begin + tile : chunk + rows;
             lose(x, op, w, chunk, begin, end);
         }
         mote_phase_end(x, w);
