@@ -5,8 +5,8 @@
 
 enum {
     PANEL_VECTORS = MOTE_PANEL / VECTOR,
-    BLOCK_DEPTH = 512, /* pairs: a tile of A in L1, a strip of B of 96 KiB in L2, which gives a vector for 8 dots */
-    ROW_BLOCK = 240,   /* with BLOCK_DEPTH 480 KiB of A, in L2 */
+    PAIRS_DEPTH = 512, /* pairs: a tile of A in L1, a strip of B of 96 KiB in L2, which gives a vector for 8 dots */
+    ROW_BLOCK = 240,   /* with PAIRS_DEPTH 480 KiB of A, in L2 */
 };
 
 typedef struct {
@@ -98,7 +98,7 @@ static void bf16_gemm(const mote_gemm_bf16 *g) {
     for (int row = 0; row < g->rows; row += ROW_BLOCK) {
         int rows = g->rows - row < ROW_BLOCK ? g->rows - row : ROW_BLOCK, from = 0;
         do {
-            int depth = g->depth - from < BLOCK_DEPTH ? g->depth - from : BLOCK_DEPTH;
+            int depth = g->depth - from < PAIRS_DEPTH ? g->depth - from : PAIRS_DEPTH;
             run_block(g, row, rows, from, depth);
             from += depth;
         } while (from < g->depth);

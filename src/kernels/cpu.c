@@ -60,7 +60,7 @@ void mote_kernels_fill(mote_kernels *table, unsigned mask) {
     if ((mask & wide) == wide && mask & MOTE_CPU_VNNI) mote_kernels_fill_vnni(table);
     if ((mask & wide) == wide && mask & MOTE_CPU_BF16) {
         mote_kernels_fill_bf16(table);
-        mote_kernels_fill_attention_bf16(table);
+        mote_kernels_fill_bf16_attention_dot(table);
     }
     if (mask & MOTE_CPU_NEON) mote_kernels_fill_neon(table);
     if (mask & MOTE_CPU_NEON && mask & MOTE_CPU_DOTPROD) mote_kernels_fill_dotprod(table);

@@ -15,16 +15,16 @@
 
 void mote_kernels_fill_gemm_avx2(mote_kernels *table);
 void mote_kernels_fill_rows_avx2(mote_kernels *table);
-void mote_kernels_fill_attention_avx2(mote_kernels *table);
+void mote_kernels_fill_bf16_attention_avx2(mote_kernels *table);
 void mote_kernels_fill_blocks_avx2(mote_kernels *table);
 void mote_kernels_fill_bf16_avx2(mote_kernels *table);
 void mote_kernels_fill_gemm_avx512(mote_kernels *table);
 void mote_kernels_fill_rows_avx512(mote_kernels *table);
-void mote_kernels_fill_attention_avx512(mote_kernels *table);
+void mote_kernels_fill_bf16_attention_avx512(mote_kernels *table);
 void mote_kernels_fill_blocks_neon(mote_kernels *table);
 void mote_kernels_fill_gemm_neon(mote_kernels *table);
 void mote_kernels_fill_rows_neon(mote_kernels *table);
-void mote_kernels_fill_attention_neon(mote_kernels *table);
+void mote_kernels_fill_bf16_attention_neon(mote_kernels *table);
 void mote_kernels_fill_bf16_neon(mote_kernels *table);
 
 #endif

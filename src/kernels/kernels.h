@@ -261,7 +261,7 @@ void mote_kernels_fill_neon(mote_kernels *table);
 void mote_kernels_fill_vnni(mote_kernels *table);    /* after avx512: AVX-512 VNNI and VBMI */
 void mote_kernels_fill_bf16(mote_kernels *table);    /* after avx512 and vnni: AVX-512 BF16 */
 void mote_kernels_fill_dotprod(mote_kernels *table); /* after neon */
-void mote_kernels_fill_attention_bf16(mote_kernels *table); /* after avx512: its dot products of bf16 */
+void mote_kernels_fill_bf16_attention_dot(mote_kernels *table); /* after avx512: its dot products of bf16 */
 
 /* Whether products run on weights of this type as they lie in a file; weights of other types are made f32 when a model
  * is opened. */

@@ -8,7 +8,7 @@ void mote_kernels_fill_avx2(mote_kernels *table) {
     mote_kernels_fill_blocks_avx2(table);
     mote_kernels_fill_bf16_avx2(table);
     mote_kernels_fill_rows_avx2(table);
-    mote_kernels_fill_attention_avx2(table);
+    mote_kernels_fill_bf16_attention_avx2(table);
 #else
     (void)table;
 #endif

@@ -6,7 +6,7 @@ void mote_kernels_fill_avx512(mote_kernels *table) {
     table->name = "avx512";
     mote_kernels_fill_gemm_avx512(table);
     mote_kernels_fill_rows_avx512(table);
-    mote_kernels_fill_attention_avx512(table);
+    mote_kernels_fill_bf16_attention_avx512(table);
 #else
     (void)table;
 #endif

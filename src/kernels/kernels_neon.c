@@ -8,7 +8,7 @@ void mote_kernels_fill_neon(mote_kernels *table) {
     mote_kernels_fill_blocks_neon(table);
     mote_kernels_fill_bf16_neon(table);
     mote_kernels_fill_rows_neon(table);
-    mote_kernels_fill_attention_neon(table);
+    mote_kernels_fill_bf16_attention_neon(table);
 #else
     (void)table;
 #endif

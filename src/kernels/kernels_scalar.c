@@ -7,6 +7,6 @@ void mote_kernels_fill_scalar(mote_kernels *table) {
     mote_kernels_fill_blocks_scalar(table);
     mote_kernels_fill_bf16_scalar(table);
     mote_kernels_fill_rows_scalar(table);
-    mote_kernels_fill_attention_scalar(table);
+    mote_kernels_fill_bf16_attention_scalar(table);
     mote_kernels_fill_elementwise_scalar(table);
 }

@@ -1,5 +1,5 @@
-/* Words for pairs of bf16 that AVX-512 with and without its bf16 instructions share (attention.inc.h), and the tiles:
- * 12 x 2 panels are 24 sums of 32 registers. */
+/* Words for pairs of bf16 that AVX-512 with and without its bf16 instructions share (bf16_attention.inc.h), and the
+ * tiles: 12 x 2 panels are 24 sums of 32 registers. */
 #ifndef MOTE_KERNELS_PAIRS_AVX512_H
 #define MOTE_KERNELS_PAIRS_AVX512_H
 

@@ -62,7 +62,7 @@ static void attend(const mote_bf16_attend *a) {
     for (int r = 0; r < a->rows; r++) attend_row(a, r, a->scratch);
 }
 
-void mote_kernels_fill_attention_scalar(mote_kernels *table) {
+void mote_kernels_fill_bf16_attention_scalar(mote_kernels *table) {
     table->bf16_store = store;
     table->bf16_attend = attend;
 }

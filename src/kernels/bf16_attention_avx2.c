@@ -51,9 +51,9 @@ INLINE vw v_beside(vf low, vf high) {
     return _mm256_or_si256(v_rounded(low), _mm256_slli_epi32(v_rounded(high), 16));
 }
 
-#include "kernels/attention.inc.h"
+#include "kernels/bf16_attention.inc.h"
 
-void mote_kernels_fill_attention_avx2(mote_kernels *table) { fill_attention(table); }
+void mote_kernels_fill_bf16_attention_avx2(mote_kernels *table) { fill_attention(table); }
 
 #ifdef __clang__
 #pragma clang attribute pop

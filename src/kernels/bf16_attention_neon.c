@@ -42,7 +42,7 @@ INLINE vw v_beside(vf low, vf high) {
     return vorrq_u32(vshrq_n_u32(v_rounded(low), 16), vandq_u32(v_rounded(high), vdupq_n_u32(0xffff0000)));
 }
 
-#include "kernels/attention.inc.h"
+#include "kernels/bf16_attention.inc.h"
 
-void mote_kernels_fill_attention_neon(mote_kernels *table) { fill_attention(table); }
+void mote_kernels_fill_bf16_attention_neon(mote_kernels *table) { fill_attention(table); }
 #endif

@@ -33,9 +33,9 @@ INLINE vw v_halves(vf sooner, vf later) {
     return _mm512_permutex2var_epi16(v_rounded(sooner), odd, v_rounded(later));
 }
 
-#include "kernels/attention.inc.h"
+#include "kernels/bf16_attention.inc.h"
 
-void mote_kernels_fill_attention_avx512(mote_kernels *table) { fill_attention(table); }
+void mote_kernels_fill_bf16_attention_avx512(mote_kernels *table) { fill_attention(table); }
 
 #ifdef __clang__
 #pragma clang attribute pop

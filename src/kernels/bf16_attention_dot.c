@@ -25,9 +25,9 @@ INLINE vpair v_pair(const uint32_t *p) { return (__m512bh)_mm512_set1_epi32((int
 INLINE vf v_dot2(vf sum, vpair a, vpair b) { return _mm512_dpbf16_ps(sum, a, b); }
 INLINE vw v_halves(vf sooner, vf later) { return (__m512i)_mm512_cvtne2ps_pbh(later, sooner); }
 
-#include "kernels/attention.inc.h"
+#include "kernels/bf16_attention.inc.h"
 
-void mote_kernels_fill_attention_bf16(mote_kernels *table) {
+void mote_kernels_fill_bf16_attention_dot(mote_kernels *table) {
     table->name = "bf16";
     fill_attention(table);
 }
@@ -36,5 +36,5 @@ void mote_kernels_fill_attention_bf16(mote_kernels *table) {
 #pragma clang attribute pop
 #endif
 #else
-void mote_kernels_fill_attention_bf16(mote_kernels *table) { (void)table; }
+void mote_kernels_fill_bf16_attention_dot(mote_kernels *table) { (void)table; }
 #endif

@@ -107,8 +107,8 @@ ATTEND_TILES(DEFINE_TILE)
 typedef void (*tile_function)(const tile *t);
 static const tile_function tiles[MOTE_BF16_ATTEND_ROWS + 1][MOST_PANELS + 1] = {ATTEND_TILES(TILE_ENTRY)};
 
-/* The product of at most MOTE_BF16_ATTEND_ROWS rows: strips of at most `widest` panels, in tiles of rows of nearly equal
- * height. */
+/* The product of at most MOTE_BF16_ATTEND_ROWS rows: strips of at most `widest` panels, in tiles of rows of nearly
+ * equal height. */
 static void product(const tile *all, int rows, int widest) {
     static const int most_rows[MOST_PANELS + 1] = ATTEND_MOST_ROWS;
     const int panels = (all->columns + MOTE_PANEL - 1) / MOTE_PANEL, strips = (panels + widest - 1) / widest;
