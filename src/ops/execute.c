@@ -174,7 +174,8 @@ static void run(mote_exec *x, mote_task task) {
         task(x, 0, 1);
         return;
     }
-    for (int i = 0; i < x->n_phases; i++) atomic_store_explicit(&x->next[i], 0, memory_order_relaxed);
+    const int counters = x->n_phases * mote_pool_threads(x->pool);
+    for (int i = 0; i < counters; i++) atomic_store_explicit(&x->next[i], 0, memory_order_relaxed);
     mote_pool_run(x->pool, task, x);
 }
 
@@ -503,7 +504,7 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     x->makes_columns = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->makes_columns);
     x->rope = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->rope);
     x->scratch = mote_allocate_zero((size_t)threads, sizeof *x->scratch);
-    x->next = mote_allocate_zero((size_t)x->n_phases, sizeof *x->next);
+    x->next = mote_allocate_zero((size_t)x->n_phases * (size_t)threads, sizeof *x->next);
     x->shares = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->shares);
     x->by_blas = mote_allocate_zero(n + 1, 1);
     x->calls = mote_allocate_zero((size_t)program->n_ops + 1, sizeof *x->calls);

@@ -98,7 +98,7 @@ typedef struct mote_exec {
     mote_real *chunk;         /* [chunk_rows, vocab] */
 
     mote_real **scratch; /* by thread */
-    atomic_int *next;    /* shared counters, one a phase */
+    atomic_int *next;    /* shared counters: [phase][thread], how many of its parts are taken */
     void *arena;         /* all of the memory above lies here */
     int n_phases;
     mote_share *shares;  /* by op */
@@ -116,6 +116,7 @@ typedef struct mote_exec {
 typedef struct {
     int thread, threads, phase;
     int part;       /* the next of the present phase, where there is one thread */
+    int helped;     /* where there are more: this and so many threads have no part left to take */
     int tiles, units, tile_rows; /* row-wise groups are done in tiles: some of the units of so many rows each */
     bool few;       /* the batch has so few rows that columns are shared: x->shares */
     int op;         /* for timing: the collective op that runs; the number of ops: between ops */
@@ -130,10 +131,18 @@ static inline void mote_lap(const mote_exec *x, const mote_worker *w, int op, mo
     if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, op, pass, 1);
 }
 
-/* Hands out the parts of the present phase: 0, 1, 2, ... until `n` (then -1). */
+/* Hands out the parts of the present phase, each of 0 to n - 1 once; then -1. A thread has neighbouring parts, the same
+ * in every phase with as many, because its caches hold what it wrote in the one before; then it helps others. */
 static inline int mote_part(const mote_exec *x, mote_worker *w, int n) {
-    int part = w->threads == 1 ? w->part++ : mote_take(&x->next[w->phase]);
-    return part < n ? part : -1;
+    if (w->threads == 1) return w->part < n ? w->part++ : -1;
+    for (; w->helped < w->threads; w->helped++) {
+        int of = w->thread + w->helped, threads = w->threads;
+        if (of >= threads) of -= threads;
+        int begin = (int)((int64_t)n * of / threads), end = (int)((int64_t)n * (of + 1) / threads);
+        int part = begin < end ? begin + mote_take(&x->next[w->phase * threads + of]) : end;
+        if (part < end) return part;
+    }
+    return -1;
 }
 /* All threads meet; what was written before is seen by all after. */
 static inline void mote_barrier(const mote_exec *x, const mote_worker *w) {
@@ -143,7 +152,7 @@ static inline void mote_barrier(const mote_exec *x, const mote_worker *w) {
 }
 static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
     w->phase++;
-    w->part = 0;
+    w->part = w->helped = 0;
     mote_barrier(x, w);
 }
 
