@@ -1,6 +1,6 @@
 /* The 42 products of tiny transformers by mote, oneDNN and OpenBLAS, which are looked for at run time: in rounds of
  * turns, medians (or with -m minima), geometric means by class. One thread is timed by its own clock, two by the
- * wall's, with a pause before each turn for the others' threads to stop spinning. "Packed" is what counts: mote's time
+ * wall's, after some time at work in which the others' threads stop spinning. "Packed" is what counts: mote's time
  * with packing the weight for each product, as the others do inside. Usage: bench_gemm [-m] [-t THREADS] [TEXT of a
  * class] */
 #include <dlfcn.h>
@@ -15,6 +15,8 @@
 enum { ROUNDS = 7, CLASSES = 5 };
 enum { MOTE, PACKED, DNNL, OPENBLAS, CONTESTANTS };
 static const double round_seconds = 0.006;
+/* Of two threads, before each turn: the others' threads stop spinning, and the scheduler spreads ours. */
+static const double settling_seconds = 0.04;
 static const char *const contestant_names[CONTESTANTS] = {"mote", "packed", "oneDNN", "OpenBLAS"};
 
 /* Both take ints for flags and char for transposition in their own ways. */
@@ -86,14 +88,13 @@ static int ascending(const void *a, const void *b) {
 }
 
 static void measure(mote_rehearsal *r, int threads, bool minima, double took[CONTESTANTS]) {
-    static const struct timespec pause = {0, 15000000};
     bool there[CONTESTANTS] = {true, true, dnnl_sgemm != NULL, cblas_sgemm != NULL};
     double all[CONTESTANTS][ROUNDS];
     int calls[CONTESTANTS];
     for (int round = -1; round < ROUNDS; round++) {
         for (int i = 0; i < CONTESTANTS; i++) {
             if (!there[i]) continue;
-            if (threads > 1) nanosleep(&pause, NULL);
+            for (double until = now(2) + (threads > 1 ? settling_seconds : 0); now(2) < until;) run(r, i);
             run(r, i);
             double start = now(threads);
             if (round < 0) {

@@ -21,10 +21,12 @@ const mote_layer mote_layers[MOTE_N_LAYERS] = {
     {"head of 16000", 512, 16000, 384, 1},    {"head of 16000", 96, 16000, 256, 1},
 };
 
-/* Of the executor: at most 8 of the 12-row micro-kernel, four a thread to even out what another process takes. */
+/* Of the executor: at most 8 of the 12-row micro-kernel, four a thread to even out what another process takes, but not
+ * below 4 of it while every thread has a tile: each tile reads all weights. */
 int mote_tile_rows(int rows, int threads, int unit) {
-    enum { MOST = 96 };
-    int tile = (rows / (threads * 4) + unit - 1) / unit * unit;
+    enum { LEAST = 48, MOST = 96 };
+    int tile = rows / (threads * 4), even = (rows + threads - 1) / threads, least = even < LEAST ? even : LEAST;
+    tile = ((tile > least ? tile : least) + unit - 1) / unit * unit;
     return tile < unit ? unit : tile > MOST ? MOST : tile;
 }
 
@@ -33,6 +35,14 @@ int mote_tile_rows(int rows, int threads, int unit) {
 int mote_shape_part(mote_product_form form, int rows, int threads) {
     if (form == MOTE_PRODUCT_WEIGHT) return threads == 1 ? rows : rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
     return mote_tile_rows(rows, threads, 12);
+}
+
+/* Each part of the loss reads the whole weight, so parts are tall, and as many for each thread. */
+int mote_head_part(mote_product_form form, int rows, int threads, int unit) {
+    enum { MOST = 96, OF_WEIGHT = 192 };
+    if (form == MOTE_PRODUCT_WEIGHT) return OF_WEIGHT;
+    int parts = ((rows + MOST - 1) / MOST + threads - 1) / threads * threads, part = (rows + parts - 1) / parts;
+    return (part + unit - 1) / unit * unit;
 }
 
 /* The product of rows [begin, begin + rows) of the result number i. */

@@ -41,9 +41,7 @@ void mote_rehearsal_time(mote_rehearsal *rehearsal, const mote_blas *blas, doubl
 /* Rows of a product in one call, as the executor splits: a weight gradient over its weights, others over the tokens. */
 int mote_shape_part(mote_product_form form, int rows, int threads);
 int mote_tile_rows(int rows, int threads, int unit); /* multiples of unit */
-static inline int mote_head_part(mote_product_form form) { /* of the head: rows of its weight's gradient, of the loss */
-    return form == MOTE_PRODUCT_WEIGHT ? 192 : 96;
-}
+int mote_head_part(mote_product_form form, int rows, int threads, int unit); /* of the head */
 
 /* What is measured of a machine: three forms each of 14 layers, in classes. */
 enum { MOTE_N_LAYERS = MOTE_CROSSOVER_ROWS / 3 };
@@ -54,8 +52,8 @@ typedef struct {
 extern const mote_layer mote_layers[MOTE_N_LAYERS];
 static inline mote_shape mote_shape_of(const mote_layer *l, mote_product_form form, int threads) {
     int rows = form == MOTE_PRODUCT_WEIGHT ? l->outputs : l->tokens;
-    if (l->outputs >= 10000) return (mote_shape){form, l->tokens, l->outputs, l->inputs, 1, mote_head_part(form)};
-    return (mote_shape){form, l->tokens, l->outputs, l->inputs, l->count, mote_shape_part(form, rows, threads)};
+    int part = l->outputs >= 10000 ? mote_head_part(form, rows, threads, 4) : mote_shape_part(form, rows, threads);
+    return (mote_shape){form, l->tokens, l->outputs, l->inputs, l->count, part};
 }
 
 static inline double mote_shape_operations(const mote_shape *s) {

@@ -19,16 +19,16 @@ enum {
 
 /* ---- walking */
 
-/* Tiles of rows, in units that the products like. When running, each thread gets as many tiles of nearly the same
- * height; training keeps one height, and in 8 bits blocks along the tokens begin and end in one tile. */
+/* Tiles of rows, as many for each thread and of nearly the same height, in units that the products like: pairs of bf16
+ * along the tokens, or their blocks in 8 bits, begin and end in one tile. */
 static void cut_rows(const mote_exec *x, mote_worker *w) {
-    enum { UNIT = 4, LEAST = 12 };
-    w->tile_rows = mote_tile_rows(x->n_rows, w->threads, x->bytes ? MOTE_BLOCK_VALUES : LEAST);
+    const int unit = x->bytes ? MOTE_BLOCK_VALUES : 4;
+    w->tile_rows = mote_tile_rows(x->n_rows, w->threads, x->bytes ? unit : 3 * unit);
     w->tiles = (x->n_rows + w->tile_rows - 1) / w->tile_rows;
     w->units = w->tiles;
-    if (x->training || x->bytes || w->tiles < w->threads) return;
-    w->tile_rows = UNIT;
-    w->units = (x->n_rows + UNIT - 1) / UNIT;
+    if (w->tiles < w->threads) return;
+    w->tile_rows = unit;
+    w->units = (x->n_rows + unit - 1) / unit;
     w->tiles = (w->tiles + w->threads - 1) / w->threads * w->threads;
     if (w->tiles > w->units) w->tiles = w->units;
 }
@@ -62,7 +62,7 @@ static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker
 }
 
 static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
-    for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
+    for (int tile; (tile = mote_tile(x, w, w->tiles)) >= 0;) {
         int begin = row_of_tile(x, w, tile), end = row_of_tile(x, w, tile + 1);
         for (int i = g->begin; i < g->end; i++) {
             const mote_op *op = &x->program->ops[i];
@@ -86,7 +86,7 @@ static void run_again(const mote_exec *x, const mote_group *g, mote_again when, 
 }
 
 static void rows_again(const mote_exec *x, const mote_group *g, mote_worker *w) {
-    for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
+    for (int tile; (tile = mote_tile(x, w, w->tiles)) >= 0;) {
         run_again(x, g, MOTE_AGAIN_BEFORE, row_of_tile(x, w, tile), row_of_tile(x, w, tile + 1), w);
     }
     mote_phase_end(x, w);
@@ -94,7 +94,7 @@ static void rows_again(const mote_exec *x, const mote_group *g, mote_worker *w) 
 
 static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
     int parts = 0;
-    for (int tile; (tile = mote_part(x, w, w->tiles)) >= 0;) {
+    for (int tile; (tile = mote_tile(x, w, w->tiles)) >= 0;) {
         int begin = row_of_tile(x, w, tile), end = row_of_tile(x, w, tile + 1);
         run_again(x, g, MOTE_AGAIN_HERE, begin, end, w);
         for (int i = g->end - 1; i >= g->begin; i--) {

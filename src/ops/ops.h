@@ -131,16 +131,22 @@ static inline void mote_lap(const mote_exec *x, const mote_worker *w, int op, mo
     if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, op, pass, 1);
 }
 
-/* Hands out the parts of the present phase, each of 0 to n - 1 once; then -1. A thread has neighbouring parts, the same
- * in every phase with as many, because its caches hold what it wrote in the one before; then it helps others. */
+/* Hands out the parts of the present phase: 0, 1, 2, ... until `n` (then -1); a thread's own parts ascend. */
 static inline int mote_part(const mote_exec *x, mote_worker *w, int n) {
-    if (w->threads == 1) return w->part < n ? w->part++ : -1;
-    for (; w->helped < w->threads; w->helped++) {
-        int of = w->thread + w->helped, threads = w->threads;
+    int part = w->threads == 1 ? w->part++ : mote_take(&x->next[w->phase * w->threads]);
+    return part < n ? part : -1;
+}
+/* The same in another order: neighbouring tiles of rows for each thread, the same in every phase with as many, because
+ * its caches hold what it wrote in the phase before; then those that others have not begun. */
+static inline int mote_tile(const mote_exec *x, mote_worker *w, int n) {
+    const int threads = w->threads;
+    if (threads == 1) return mote_part(x, w, n);
+    for (; w->helped < threads; w->helped++) {
+        int of = w->thread + w->helped;
         if (of >= threads) of -= threads;
         int begin = (int)((int64_t)n * of / threads), end = (int)((int64_t)n * (of + 1) / threads);
-        int part = begin < end ? begin + mote_take(&x->next[w->phase * threads + of]) : end;
-        if (part < end) return part;
+        int tile = begin < end ? begin + mote_take(&x->next[w->phase * threads + of]) : end;
+        if (tile < end) return tile;
     }
     return -1;
 }
