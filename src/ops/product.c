@@ -21,6 +21,10 @@ size_t mote_product_scratch(const mote_exec *x, mote_tensor_id weight) {
 
 void mote_rounded_parts(const mote_exec *x, const mote_op *op, bool training, double *integers, double *pairs) {
     *integers = *pairs = 0;
+    if (op->kind == MOTE_OP_ATTENTION && x->bf16_attention && !training) {
+        double n = op->as.attention.head_dim; /* its cost: 4 n of products and 5 of softmax for each key */
+        *pairs = 4 * n / (4 * n + 5);
+    }
     if (op->kind != MOTE_OP_LINEAR && op->kind != MOTE_OP_HEAD) return;
     const mote_tensor_id weight = op->in[1];
     *integers = on_blocks(x, weight);
