@@ -271,6 +271,29 @@ static void calibration_sums_what_products_read(void) {
     free(tokens), free(targets), free(sum);
 }
 
+/* With fewer rows than threads would share, too, whole rows are shown, and the sums are the same. */
+static void calibration_does_not_depend_on_threads(void) {
+    mote_model *model = make_model(MOTE_FAMILY_LLAMA, 36, true);
+    mote_calibration_request request = {.dataset = dataset, .split = MOTE_SPLIT_TRAIN, .grams = true};
+    for (uint64_t tokens = 32; tokens <= 256; tokens += 32) {
+        mote_calibration sums[2] = {{0}};
+        request.max_tokens = tokens;
+        for (int several = 0; several < 2; several++) {
+            mote_pool *pool = NULL;
+            CHECK(!mote_pool_create(several ? 5 : 1, &pool, &error));
+            CHECK(!mote_calibrate(model, &request, pool, &sums[several], &error), "%s", error.message);
+            mote_pool_destroy(pool);
+        }
+        for (int j = 0; j < sums[0].n; j++) {
+            const size_t cols = (size_t)sums[0].moments[j].cols;
+            CHECK(!memcmp(sums[0].moments[j].gram, sums[1].moments[j].gram, cols * cols * sizeof(mote_real)),
+                  "%llu tokens: sum %d", (unsigned long long)tokens, j);
+        }
+        mote_calibration_deinit(&sums[0]), mote_calibration_deinit(&sums[1]);
+    }
+    mote_model_close(model);
+}
+
 /* ---- rules, mixed types, fallbacks */
 
 static const mote_quantize_row *row_of(const mote_quantize_report *report, const char *name) {
@@ -700,6 +723,7 @@ int main(void) {
     RUN(factor_is_that_of_the_inverse);
     RUN(gptq_loses_less_at_the_outputs);
     RUN(calibration_sums_what_products_read);
+    RUN(calibration_does_not_depend_on_threads);
     RUN(rules);
     RUN(mixed_meets_its_target);
     RUN(what_does_not_fit);

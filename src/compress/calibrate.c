@@ -177,7 +177,6 @@ static void add_task(void *context, int thread, int threads) {
 static void run_batch(collection *k, mote_pool *pool) {
     mote_exec *x = k->exec;
     const mote_calibration *c = k->calibration;
-    x->alone = x->n_rows < 12 * mote_pool_threads(pool); /* so that whole rows are shown */
     mote_exec_forward(x);
     for (int j = c->first; j < c->end; j++) /* the head reads its input last of all, so it is still there */
         if (!mote_op_get(x->program->ops[c->moments[j].first_op].kind)->row_wise) copy_rows(k, x, j, 0, x->n_rows);

@@ -149,7 +149,7 @@ static mote_worker start(const mote_exec *x, int thread, int threads) {
 static void forward_task(void *context, int thread, int threads) {
     const mote_exec *x = context;
     mote_worker w = start(x, thread, threads);
-    w.few = w.tiles < threads;
+    w.few = w.tiles < threads && !x->observe; /* who observes is shown whole rows */
     for (int i = 0; i < x->plan.n_groups; i++) {
         const mote_group *g = &x->plan.groups[i];
         if (!g->row_wise) run_collective(x, g, &w, MOTE_PASS_FORWARD);

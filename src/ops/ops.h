@@ -108,7 +108,7 @@ typedef struct mote_exec {
     bool alone;          /* the calling thread does all by itself, whatever the pool has */
     mote_timing *timing; /* NULL: nothing is timed */
     /* Called before each row-wise op of a tile of rows, by the thread that runs it: what calibration sees inputs with.
-     * Not where few rows are shared out by columns. NULL: nobody looks. */
+     * Columns are not shared out then. NULL: nobody looks. */
     void (*observe)(const struct mote_exec *x, int op, int row_begin, int row_end);
     void *observer;
 } mote_exec;
