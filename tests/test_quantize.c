@@ -7,6 +7,7 @@
 #include "kernels/panels.h"
 #include "test.h"
 #include "text/dataset.h"
+#include "train/trainable.h"
 
 #define PATH "build/test_quantize"
 static mote_error error;
@@ -563,6 +564,9 @@ static void static_activations(void) {
     CHECK(opened && opened->activation_scale && loss_of(opened) == static_loss, "another loss once saved");
     CHECK(opened && !mote_model_save(opened, PATH ".again", MOTE_TYPE_KEEP, &error) &&
               same_files(PATH ".gguf", PATH ".again"), "another file once opened");
+    mote_model_close(opened), opened = NULL;
+    CHECK(!mote_model_open(PATH ".gguf", &opened, &error) && !mote_model_make_trainable(opened, &error) &&
+              !opened->activation_scale, "training changes the activations");
     mote_model_close(opened), opened = NULL;
     CHECK(!mote_model_save(small, PATH ".again", MOTE_TYPE_F32, &error) &&
           !mote_model_open(PATH ".again", &opened, &error));

@@ -53,6 +53,8 @@ mote_status mote_model_make_trainable(mote_model *model, mote_error *error) {
     for (size_t i = 0; model->merged && i < n; i++) mote_release(model->merged[i]);
     mote_release(model->merged);
     model->merged = NULL;
+    mote_release(model->activation_scale); /* of the activations before training */
+    model->activation_scale = NULL;
     mote_release(model->copies);
     memset(model->stored, 0, n * sizeof *model->stored);
     model->arena = arena;
