@@ -61,6 +61,10 @@ mote_status mote_lora_begin(mote_lora_merger *m, mote_model *model, const char *
 
 void mote_lora_end(mote_lora_merger *m, mote_status status) {
     mote_model *model = m->model;
+    if (status == MOTE_OK) { /* of the activations without the adapter */
+        mote_release(model->activation_scale);
+        model->activation_scale = NULL;
+    }
     for (int id = 0; m->made && id < model->program->n_tensors; id++) {
         if (status != MOTE_OK || !m->made[id]) {
             mote_release(m->made[id]);
