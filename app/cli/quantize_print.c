@@ -72,7 +72,7 @@ void quantize_note_padding(const mote_quantize_report *report) {
         int block;
         double bits;
     } types[] = {{MOTE_TYPE_Q8_0, 32, 8.5},  {MOTE_TYPE_Q4_0, 32, 4.5}, {MOTE_TYPE_IQ4_NL, 32, 4.5},
-                 {MOTE_TYPE_Q3H, 32, 3.75},  {MOTE_TYPE_Q43, 32, 3.75}, {MOTE_TYPE_Q4_K, 256, 4.5},
+                 {MOTE_TYPE_Q3H, 32, 3.625}, {MOTE_TYPE_Q43, 32, 3.625}, {MOTE_TYPE_Q4_K, 256, 4.5},
                  {MOTE_TYPE_Q3_K, 256, 3.4375}};
     for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
         double most = 0;

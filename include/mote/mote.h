@@ -208,7 +208,7 @@ typedef enum {
     MOTE_TYPE_BF16,
     MOTE_TYPE_Q8_0, /* ggml's, 8.5 bits a weight */
     MOTE_TYPE_Q4_0, /* ggml's, 4.5 bits */
-    MOTE_TYPE_Q3H,  /* mote's: two weights in a code of 7 bits, points fitted in the plane; 3.75 bits with scales */
+    MOTE_TYPE_Q3H,  /* mote's: two weights in a code of 7 bits, points fitted in the plane; 3.63 bits with scales */
     MOTE_TYPE_Q43,  /* the same container with 16 levels times 8: what q3h is measured against */
     MOTE_TYPE_I8,   /* mote's: 8 bits and one scale a row */
     MOTE_TYPE_Q4_1, /* ggml's, as all that follow */
