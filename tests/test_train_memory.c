@@ -71,13 +71,14 @@ static bool same_bits(const run *a, const run *b) {
 /* 2300 rows are two parts for one thread, the second of fewer windows, and one for six threads. */
 static void parts_are_the_whole(void) {
     for (int family = 0; family <= MOTE_FAMILY_SMOLLM3; family++)
-        for (int kind = 0; kind < 4; kind++) {
+        for (int kind = 0; kind < 5; kind++) {
             mote_config c = shape((mote_family)family);
             mote_train_options o = brief(115);
             run parts, whole;
             c.tied = kind != 1;
             if (kind == 2) o.precision = MOTE_PRECISION_INT8;
             if (kind == 3) o.accumulate = 2, o.qat = MOTE_TYPE_Q8_0;
+            if (kind == 4) o.precision = MOTE_PRECISION_BF16;
             if (!run_create(&parts, &c, &o)) return;
             o.threads = 6;
             if (!run_create(&whole, &c, &o)) return;
@@ -94,12 +95,13 @@ static void parts_are_the_whole(void) {
 /* Small batches are shared out by columns in forward, and by rows in backward. */
 static void recomputing_changes_no_bit(void) {
     for (int family = 0; family <= MOTE_FAMILY_SMOLLM3; family++)
-        for (int kind = 0; kind < 8; kind++) {
+        for (int kind = 0; kind < 12; kind++) {
             mote_config c = shape((mote_family)family);
             mote_train_options o = brief(kind & 1 ? 1 : 7);
             run kept;
             if (kind & 2) o.dropout = 0;
             if (kind & 4) o.precision = MOTE_PRECISION_INT8;
+            if (kind & 8) o.precision = MOTE_PRECISION_BF16;
             if (family != MOTE_FAMILY_GPT2) c.kv_heads = 1;
             c.qk_norm = family == MOTE_FAMILY_QWEN3 || family == MOTE_FAMILY_GEMMA3 ||
                         (family == MOTE_FAMILY_LLAMA && kind & 2);
