@@ -274,8 +274,8 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     mote_status status = checkpoints ? MOTE_OK : mote_fail(error, MOTE_MEMORY, "no memory for a list of checkpoints");
     if (!status) status = begin_folder(training, checkpoints, &n, LIMIT, error);
     if (!status && !n && training->keeps_model)
-        note("replaces   %s, with the first save after step 0", output);
-    /* A model of --from is a trained one already. */
+        note("replaces   %s, with the first save %s step 0", output, fine_tune_asked() ? "at" : "after");
+    /* A model of --from is a trained one already, so it is saved at once. */
     if (fine_tune_asked() && !n) training->keeps_model = false;
     if (!status && fine_tune_asked()) status = fine_tune_open(n ? output : NULL, prepared, error);
     if (!status) status = prepare_corpus(n_texts, texts, prepared, error);
