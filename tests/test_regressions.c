@@ -116,8 +116,8 @@ static void each_file(void) {
         char path[256];
         mote_error error = {0};
         double start = cpu_seconds();
-        if (strstr(path, "-expression.json") && !text_libraries_name()[0]) continue; /* PCRE2 is needed */
         snprintf(path, sizeof path, FOLDER "%s", cases[i].file);
+        if (strstr(path, "-expression.json") && !text_libraries_name()[0]) continue; /* PCRE2 is needed */
         stage reached = walk(path, &error);
         CHECK(reached == cases[i].stage, "%s: stage %d, '%s'", cases[i].file, (int)reached, error.message);
         CHECK(strstr(error.message, cases[i].message), "%s: '%s' lacks '%s'", cases[i].file, error.message,
