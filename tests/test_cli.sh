@@ -793,6 +793,8 @@ code "profile of a shape" 0 profile decode --dim 32 --layers 6 --context 32 -n 8
 grep -q '^0-5  *linear' out && ok "profile: six layers in one line" || fail "profile: six layers in one line"
 code "profile --all-layers" 0 profile decode --dim 32 --layers 6 --context 32 -n 8 --all-layers
 grep -q '^5  *linear' out && ok "profile: each layer" || fail "profile: each layer"
+code "a profile is no model" 2 profile decode m.gguf -n 2 -o m.gguf
+says "and its page has an ending" "does not say so"
 code "profile train" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 -o profile.html
 grep -q '^optimizer' out && ok "profile train: the rest of a step" || fail "profile train: the rest of a step"
 grep -q '<svg' profile.html && grep -q '</html>' profile.html && ! grep -q 'nan\|inf[^o]' profile.html &&

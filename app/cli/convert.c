@@ -62,8 +62,7 @@ static mote_status print_result(const char *const *paths, const mote_model *from
 /* Before any work: the model is not replaced by itself, and no folder is made of a slip like a.txt. */
 static mote_status check_output(const char *input, const char *output, mote_error *error) {
     struct stat info;
-    const char *form = mote_model_form_of(output), *slash = strrchr(output, '/');
-    const char *dot = strrchr(slash ? slash : output, '.');
+    const char *form = mote_model_form_of(output);
     const bool folder = !strcmp(form, "Hugging Face"), there = !stat(output, &info);
     mote_status status = source_spare(input, output, "model to convert", error);
     if (status) return status;
@@ -75,10 +74,9 @@ static mote_status check_output(const char *input, const char *output, mote_erro
                   folder ? "a folder of Hugging Face" : "a file");
         return mote_hint(error, MOTE_USAGE, "a name that ends with .gguf or .bin is a file, any other a folder");
     }
-    static const char *const endings[] = {".txt", ".json", ".safetensors", ".pt", ".pth", ".npz", ".onnx", ".ggml"};
-    for (size_t i = 0; folder && !there && dot && i < sizeof endings / sizeof *endings; i++) {
-        if (strcasecmp(dot, endings[i])) continue;
-        mote_fail(error, MOTE_USAGE, "mote convert writes no %s: %s would become a folder", dot, output);
+    const char *ending = folder && !there ? source_foreign_ending(output) : NULL;
+    if (ending) {
+        mote_fail(error, MOTE_USAGE, "mote convert writes no %s: %s would become a folder", ending, output);
         return mote_hint(error, MOTE_USAGE, "a name that ends with .gguf or .bin is a file, any other a folder");
     }
     return MOTE_OK;

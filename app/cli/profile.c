@@ -2,6 +2,7 @@
  * model is a file, or random weights of a shape given by options. */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "console.h"
 #include "profile.h"
@@ -68,6 +69,14 @@ static mote_status make_model(int n_arguments, const char *const *arguments, mot
     return status;
 }
 
+/* Before any work: a slip like the name of the model does not become a page. */
+static mote_status check_report(mote_error *error) {
+    const char *dot = report_path ? strrchr(report_path, '.') : NULL;
+    if (!report_path || (dot && !strcasecmp(dot, ".html"))) return MOTE_OK;
+    mote_fail(error, MOTE_USAGE, "the page of a profile is HTML, and %s does not say so", report_path);
+    return mote_hint(error, MOTE_USAGE, "let the name end with .html");
+}
+
 static mote_status run_profile(mote_profile_kind kind, int n_arguments, const char *const *arguments,
                                mote_error *error) {
     mote_model *model = NULL;
@@ -76,7 +85,8 @@ static mote_status run_profile(mote_profile_kind kind, int n_arguments, const ch
     int64_t steps = setup.steps == UNSET_INTEGER ? 0 : setup.steps < 1000000 ? setup.steps : 1000000;
     const char *name = n_arguments ? arguments[0] : "random weights";
     char *json = NULL;
-    mote_status status = make_model(n_arguments, arguments, &train, &model, error);
+    mote_status status = check_report(error);
+    if (!status) status = make_model(n_arguments, arguments, &train, &model, error);
     mote_profile_options options = mote_profile_options_default(kind);
     options.n = (int)(kind == MOTE_PROFILE_TRAIN ? steps : n_tokens);
     options.threads = (int)option_threads;

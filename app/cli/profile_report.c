@@ -73,6 +73,7 @@ static struct axes find_axes(const struct profile_sum *sums, int n, double peak)
     }
     a.x_low = fmax(a.x_low, -4);
     a.y_low = fmax(a.y_low, a.y_high - 6);
+    a.y_high = fmax(a.y_high, a.y_low + 1); /* a machine so busy that its peak is below 1 GFLOP/s */
     return a;
 }
 

@@ -117,8 +117,9 @@ static mote_status check_output(const char *input, const char *output, mote_erro
         return mote_fail(error, MOTE_USAGE, "the smaller model needs a file, not standard output");
     mote_status status = source_spare(input, output, "model to quantize", error);
     if (status) return status;
-    const char *slash = strrchr(output, '/'), *base = slash ? slash + 1 : output, *dot = strrchr(base, '.');
-    if ((!*base && stat(output, &out)) || (dot && strcasecmp(dot, ".gguf") != 0)) {
+    const char *slash = strrchr(output, '/'), *base = slash ? slash + 1 : output;
+    const bool llama2c = !strcmp(mote_model_form_of(output), "llama2.c");
+    if ((!*base && stat(output, &out)) || llama2c || source_foreign_ending(output)) {
         mote_fail(error, MOTE_USAGE, "mote quantize writes GGUF files, and %s names %s", output,
                   *base ? "another form" : "a folder");
         return mote_hint(error, MOTE_USAGE, "let the name end with .gguf; mote convert writes the other forms");

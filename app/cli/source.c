@@ -50,3 +50,11 @@ mote_status source_open(const char *path, mote_model **model, mote_error *error)
     if (!lora.n && lora_scale != 1) return mote_fail(error, MOTE_USAGE, "--lora-scale needs a --lora ADAPTER");
     return mote_model_open_with(path, &options, model, error);
 }
+
+const char *source_foreign_ending(const char *path) {
+    static const char *const endings[] = {".txt", ".json", ".safetensors", ".pt", ".pth", ".npz", ".onnx", ".ggml"};
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+        if (!strcasecmp(dot, endings[i])) return endings[i];
+    return NULL;
+}
