@@ -2,9 +2,7 @@
  * resume with another file's weights, and what the recipe does differently. */
 #include <unistd.h>
 
-#include "test.h"
-
-#include "train/trainer.h"
+#include "training.h"
 
 static char folder[] = "/tmp/mote_tune_XXXXXX";
 static char text_path[160], model_path[160], small_path[160], checkpoint_path[160];
@@ -13,29 +11,13 @@ static mote_corpus *corpus;
 static mote_dataset *dataset;
 
 static bool prepare(void) {
-    static const char *const words[] = {"the ", "mote ",  "in ",      "a ",  "beam ",
-                                        "of ",  "light ", "drifts. ", "it ", "was\n"};
-    mote_error error = {0};
     if (!mkdtemp(folder)) return false;
     snprintf(text_path, sizeof text_path, "%s/text.txt", folder);
     snprintf(model_path, sizeof model_path, "%s/model.gguf", folder);
     snprintf(small_path, sizeof small_path, "%s/small.gguf", folder);
     snprintf(checkpoint_path, sizeof checkpoint_path, "%s/run.checkpoint", folder);
-    FILE *f = fopen(text_path, "w");
-    unsigned seed = 1;
-    for (int i = 0; f && i < 2500; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        fputs(words[(seed >> 16) % 10], f);
-    }
-    if (f) fclose(f);
-    const char *path = text_path;
-    mote_corpus_options o = mote_corpus_options_default();
-    o.validation = 0.2;
-    bool ok = mote_corpus_open(&path, 1, &o, &corpus, &error) == MOTE_OK &&
-              mote_corpus_train_tokenizer(corpus, MOTE_TOKENIZER_CHAR, 256, &tokenizer, &error) == MOTE_OK &&
-              mote_dataset_create(corpus, tokenizer, &dataset, &error) == MOTE_OK;
-    if (!ok) printf("%s\n", error.message);
-    return ok;
+    write_text(text_path, 1, 2500);
+    return open_text(text_path, &corpus, &tokenizer, &dataset);
 }
 
 static mote_config shape(mote_family family) {
@@ -188,18 +170,18 @@ static void a_resumed_run_needs_no_weights_of_before(void) {
     mote_evaluation whole = {0}, resumed = {0};
     double first, last, ends[2] = {0};
     o.qat = MOTE_TYPE_Q4_0;
-    for (int run = 0; run < 2; run++) {
+    for (int again = 0; again < 2; again++) {
         mote_model *model = NULL;
         mote_trainer *trainer = NULL;
         mote_error error = {0};
-        bool ok = mote_model_open(run ? small_path : model_path, &model, &error) == MOTE_OK &&
+        bool ok = mote_model_open(again ? small_path : model_path, &model, &error) == MOTE_OK &&
                   mote_model_shorten(model, 32, &error) == MOTE_OK &&
                   mote_trainer_create(model, dataset, &o, &trainer, &error) == MOTE_OK &&
-                  (run || (steps(trainer, 5, &first, &last) &&
-                           mote_trainer_save(trainer, checkpoint_path, &error) == MOTE_OK)) &&
-                  (!run || mote_trainer_resume(trainer, checkpoint_path, &error) == MOTE_OK) &&
-                  steps(trainer, 5, &first, &ends[run]) &&
-                  mote_trainer_evaluate(trainer, 0, run ? &resumed : &whole, &error) == MOTE_OK;
+                  (again || (steps(trainer, 5, &first, &last) &&
+                             mote_trainer_save(trainer, checkpoint_path, &error) == MOTE_OK)) &&
+                  (!again || mote_trainer_resume(trainer, checkpoint_path, &error) == MOTE_OK) &&
+                  steps(trainer, 5, &first, &ends[again]) &&
+                  mote_trainer_evaluate(trainer, 0, again ? &resumed : &whole, &error) == MOTE_OK;
         CHECK(ok, "%s", error.message);
         mote_trainer_destroy(trainer);
         mote_model_close(model);

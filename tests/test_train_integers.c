@@ -13,20 +13,12 @@ static mote_dataset *dataset;
 static char text_path[160], model_path[160], checkpoint_path[160];
 
 static bool prepare(void) {
-    mote_error error = {0};
     if (!mkdtemp(folder)) return false;
     snprintf(text_path, sizeof text_path, "%s/text.txt", folder);
     snprintf(model_path, sizeof model_path, "%s/model.gguf", folder);
     snprintf(checkpoint_path, sizeof checkpoint_path, "%s/run.checkpoint", folder);
     write_text(text_path, 1, 2500);
-    const char *path = text_path;
-    mote_corpus_options o = mote_corpus_options_default();
-    o.validation = 0.2;
-    bool ok = mote_corpus_open(&path, 1, &o, &corpus, &error) == MOTE_OK &&
-              mote_corpus_train_tokenizer(corpus, MOTE_TOKENIZER_CHAR, 256, &tokenizer, &error) == MOTE_OK &&
-              mote_dataset_create(corpus, tokenizer, &dataset, &error) == MOTE_OK;
-    if (!ok) printf("%s\n", error.message);
-    return ok;
+    return open_text(text_path, &corpus, &tokenizer, &dataset);
 }
 
 /* Widths that are not whole blocks, and 4 x 44 rows that are not either. */
