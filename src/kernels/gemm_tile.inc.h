@@ -188,23 +188,9 @@ static const tile_function long_tiles[TILE_ROWS + 1][TILE_PANELS + 1] = {TILES_M
                            copying_tiles[TILE_ROWS + 1][TILE_PANELS + 1] = {TILES_MANY(COPYING_ENTRY)};
 static const float zeros[TILE_PANELS * MOTE_PANEL] = {0}; /* a start of long tiles, with rows of 0 values */
 
-/* A tile whose columns end inside its last panel: computed in whole panels of its own. */
-static void run_narrow_tile(const tile *t, tile_function run, int rows, int panels, int columns) {
-    float whole[TILE_ROWS * TILE_PANELS * MOTE_PANEL > MOST_VECTORS * VECTOR * FEW_ROWS
-                    ? TILE_ROWS * TILE_PANELS * MOTE_PANEL
-                    : MOST_VECTORS * VECTOR * FEW_ROWS];
-    size_t width = (size_t)panels * MOTE_PANEL, bytes = (size_t)columns * sizeof(float);
-    tile inside = *t;
-    inside.c = whole;
-    inside.c_row = width;
-    if (t->start) {
-        for (int r = 0; r < rows; r++) {
-            memcpy(whole + (size_t)r * width, t->start + (size_t)r * t->start_row, bytes);
-            memset(whole + (size_t)r * width + columns, 0, width * sizeof(float) - bytes);
-        }
-        inside.start = whole;
-        inside.start_row = width;
-    }
-    run(&inside);
-    for (int r = 0; r < rows; r++) memcpy(t->c + (size_t)r * t->c_row, whole + (size_t)r * width, bytes);
-}
+enum {
+    NARROW_VALUES = TILE_ROWS * TILE_PANELS * MOTE_PANEL > MOST_VECTORS * VECTOR * FEW_ROWS
+                        ? TILE_ROWS * TILE_PANELS * MOTE_PANEL
+                        : MOST_VECTORS * VECTOR * FEW_ROWS,
+};
+#include "kernels/narrow_tile.inc.h"
