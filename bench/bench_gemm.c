@@ -71,8 +71,8 @@ static void run_other(const mote_rehearsal *r, int contestant) {
 }
 
 static void run(mote_rehearsal *r, int contestant) {
-    if (contestant == PACKED) mote_rehearsal_pack(r);
-    if (contestant <= PACKED) mote_rehearsal_run(r, NULL);
+    if (contestant == MOTE) mote_rehearsal_run(r, NULL);
+    else if (contestant == PACKED) mote_rehearsal_multiply(r);
     else run_other(r, contestant);
 }
 

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "kernels/matrix_product.h"
 
-enum { ROUNDS = 7, LEAST_ROUNDS = 3, PACKED_ROWS = 64 };
+enum { ROUNDS = 7, LEAST_ROUNDS = 3 };
 
 /* Attention by heads of 32 and 48 columns; q, k, v, output and both feed-forward matrices of models 64 to 384 wide;
  * heads of 16000 tokens, as many rows as its chunks have and few. */
@@ -96,28 +97,37 @@ void mote_rehearsal_run(mote_rehearsal *r, const mote_blas *blas) {
     mote_pool_run(r->pool, run_parts, r);
 }
 
-static void pack_parts(void *context, int thread, int n_threads) {
-    (void)thread, (void)n_threads;
-    mote_rehearsal *r = context;
+static mote_matrix_product whole(const mote_rehearsal *r, int i) {
     const mote_shape *s = &r->shape;
-    const size_t in = (size_t)s->inputs, out = (size_t)s->outputs;
-    const int parts = (s->outputs + PACKED_ROWS - 1) / PACKED_ROWS;
-    for (int i; (i = mote_take(&r->next)) < parts * s->count;) {
-        int row = i % parts * PACKED_ROWS, rows = s->outputs - row < PACKED_ROWS ? s->outputs - row : PACKED_ROWS;
-        const mote_real *w = r->w + (size_t)(i / parts) * out * in + (size_t)row * in;
-        if (r->panels) {
-            mote_real *panels = r->panels + (size_t)(i / parts) * mote_packed_values(s->outputs, s->inputs);
-            r->kernels->pack[MOTE_TYPE_F32](w, in, rows, s->inputs, panels + (size_t)row * in);
-        } else {
-            mote_pack_strips(w, in, rows, s->inputs, r->strips + (size_t)row * MOTE_PANEL, out * MOTE_PANEL);
-        }
+    size_t in = (size_t)s->inputs, out = (size_t)s->outputs, tokens = (size_t)s->tokens, at = (size_t)i;
+    mote_real *x = r->x + at * tokens * in, *w = r->w + at * out * in, *y = r->y + at * tokens * out;
+    if (s->form == MOTE_PRODUCT_FORWARD)
+        return (mote_matrix_product){.rows = s->tokens, .columns = s->outputs, .depth = s->inputs, .a = x, .a_row = in,
+                                     .a_depth = 1, .b = w, .b_row = in, .b_transposed = true, .c = y, .c_row = out};
+    if (s->form == MOTE_PRODUCT_INPUT)
+        return (mote_matrix_product){.rows = s->tokens, .columns = s->inputs, .depth = s->outputs, .a = y, .a_row = out,
+                                     .a_depth = 1, .b = w, .b_row = in, .c = x, .c_row = in};
+    return (mote_matrix_product){.rows = s->outputs, .columns = s->inputs, .depth = s->tokens, .a = y, .a_row = 1,
+                                 .a_depth = out, .b = x, .b_row = in, .c = w, .c_row = in, .adds = true};
+}
+
+static void multiply_parts(void *context, int thread, int n_threads) {
+    mote_rehearsal *r = context;
+    mote_real *scratch = r->scratch + (size_t)thread * MOTE_MATRIX_PRODUCT_SCRATCH;
+    if (r->shape.count == 1) {
+        const mote_matrix_product product = whole(r, 0);
+        mote_matrix_product_part(r->kernels, &product, thread, n_threads, scratch);
+        return;
+    }
+    for (int i; (i = mote_take(&r->next)) < r->shape.count;) {
+        const mote_matrix_product product = whole(r, i);
+        mote_matrix_product_part(r->kernels, &product, 0, 1, scratch);
     }
 }
 
-void mote_rehearsal_pack(mote_rehearsal *r) {
-    if (!r->panels && !r->strips) return;
+void mote_rehearsal_multiply(mote_rehearsal *r) {
     atomic_store_explicit(&r->next, 0, memory_order_relaxed);
-    mote_pool_run(r->pool, pack_parts, r);
+    mote_pool_run(r->pool, multiply_parts, r);
 }
 
 static mote_real *numbers(size_t n, bool zero) {
@@ -144,14 +154,19 @@ mote_status mote_rehearsal_create(const mote_kernels *kernels, mote_pool *pool, 
     r->x = numbers(n * tokens * inputs, false);
     r->w = numbers(n * outputs * inputs, false);
     r->y = numbers(n * tokens * outputs, s->form == MOTE_PRODUCT_WEIGHT);
+    size_t scratch = (size_t)mote_pool_threads(pool) * MOTE_MATRIX_PRODUCT_SCRATCH;
+    r->scratch = numbers(scratch, true);
     if (packed) r->panels = numbers(n * packed, true);
     if (strips) r->strips = numbers(strips, true);
-    if (!r->x || !r->w || !r->y || (packed && !r->panels) || (strips && !r->strips)) {
+    if (!r->x || !r->w || !r->y || !r->scratch || (packed && !r->panels) || (strips && !r->strips)) {
         mote_rehearsal_destroy(r);
         return mote_fail_memory(error, "a rehearsal of a product",
                                 n * (tokens * inputs + outputs * inputs + tokens * outputs) * sizeof(mote_real));
     }
-    mote_rehearsal_pack(r);
+    for (size_t i = 0; i < n && packed; i++)
+        kernels->pack[MOTE_TYPE_F32](r->w + i * outputs * inputs, inputs, s->outputs, s->inputs,
+                                     r->panels + i * packed);
+    if (strips) mote_pack_strips(r->w, inputs, s->outputs, s->inputs, r->strips, outputs * MOTE_PANEL);
     *out = r;
     return MOTE_OK;
 }
@@ -163,12 +178,13 @@ void mote_rehearsal_destroy(mote_rehearsal *r) {
     mote_release(r->y);
     mote_release(r->panels);
     mote_release(r->strips);
+    mote_release(r->scratch);
     mote_release(r);
 }
 
 static void run_contestant(mote_rehearsal *r, int contestant, const mote_blas *blas) {
-    if (contestant == 1) mote_rehearsal_pack(r);
-    mote_rehearsal_run(r, contestant == 2 ? blas : NULL);
+    if (contestant == 1) mote_rehearsal_multiply(r);
+    else mote_rehearsal_run(r, contestant == 2 ? blas : NULL);
 }
 
 static int ascending(const void *a, const void *b) {

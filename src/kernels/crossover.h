@@ -22,6 +22,7 @@ typedef struct {
     mote_shape shape;
     mote_real *x, *w, *y;       /* `count` matrices each */
     mote_real *panels, *strips; /* of w, where the form wants them; NULL: w is read as it lies */
+    mote_real *scratch;         /* of mote_matrix_product_part, for each thread */
     const mote_blas *blas;      /* of the call in progress */
     atomic_int next;
 } mote_rehearsal;
@@ -29,8 +30,8 @@ typedef struct {
 mote_status mote_rehearsal_create(const mote_kernels *kernels, mote_pool *pool, const mote_shape *shape,
                                   mote_rehearsal **rehearsal, mote_error *error);
 void mote_rehearsal_destroy(mote_rehearsal *rehearsal);
-void mote_rehearsal_pack(mote_rehearsal *rehearsal);                      /* w again, all threads */
-void mote_rehearsal_run(mote_rehearsal *rehearsal, const mote_blas *blas); /* NULL: ours */
+void mote_rehearsal_run(mote_rehearsal *rehearsal, const mote_blas *blas); /* NULL: ours, w packed before */
+void mote_rehearsal_multiply(mote_rehearsal *rehearsal); /* from w as it lies, mote_matrix_product_part */
 
 /* Medians of seven rounds in turns (three where calls are long), each of about `seconds` a contestant: ours, ours with
  * packing, blas (0: none). */

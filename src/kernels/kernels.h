@@ -34,6 +34,8 @@ typedef struct {
     const mote_real *start; /* [rows, columns] with stride start_row, may equal c; NULL: zero */
     size_t start_row;
     const mote_real *bias; /* [columns], added to start before the sum; NULL: none */
+    const mote_real *next; /* what is read after this product, fetched on the way; NULL: not known */
+    size_t next_floats;
 } mote_gemm;
 
 /* 8-bit activations: 32 of a row, x[i] = scale * its code, |code| <= 127. The even ones stand first: code[j] is that of

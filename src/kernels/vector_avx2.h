@@ -94,6 +94,23 @@ INLINE vf v_load_bf16(const uint16_t *p) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i_u *)p)), 16));
 }
 
+/* VECTOR columns of VECTOR rows, rows to columns. Halves of two rows are put together as they are loaded. */
+INLINE void v_load_transposed(const float *rows, size_t row, vf out[8]) {
+    for (int j = 0; j < 2; j++) {
+        vf t[4];
+        for (int i = 0; i < 4; i++) {
+            const float *from = rows + (size_t)i * row + 4 * j;
+            t[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(from)), _mm_loadu_ps(from + 4 * row), 1);
+        }
+        vf a = _mm256_unpacklo_ps(t[0], t[1]), b = _mm256_unpackhi_ps(t[0], t[1]), c = _mm256_unpacklo_ps(t[2], t[3]),
+           d = _mm256_unpackhi_ps(t[2], t[3]);
+        out[4 * j] = _mm256_shuffle_ps(a, c, 0x44);
+        out[4 * j + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        out[4 * j + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        out[4 * j + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+}
+
 INLINE void v_transpose(vf r[8]) {
     vf t[8];
     for (int i = 0; i < 8; i += 2) {

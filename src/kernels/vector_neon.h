@@ -87,4 +87,10 @@ INLINE void v_transpose(vf r[4]) {
     r[3] = vcombine_f32(vget_high_f32(b), vget_high_f32(d));
 }
 
+/* VECTOR columns of VECTOR rows, rows to columns. */
+INLINE void v_load_transposed(const float *rows, size_t row, vf out[4]) {
+    for (int i = 0; i < 4; i++) out[i] = vld1q_f32(rows + (size_t)i * row);
+    v_transpose(out);
+}
+
 #endif

@@ -1,0 +1,29 @@
+/* One product of matrices as they lie in memory, cut once over all threads: what a program has that multiplies the same
+ * matrix only once. Training and running keep their weights packed and cut by tiles of rows instead (ops/). */
+#ifndef MOTE_KERNELS_MATRIX_PRODUCT_H
+#define MOTE_KERNELS_MATRIX_PRODUCT_H
+
+#include "kernels/kernels.h"
+
+/* C [rows, columns] = A B, or C += A B. */
+typedef struct {
+    int rows, columns, depth;
+    const mote_real *a; /* element (r, k): a[r * a_row + k * a_depth] */
+    size_t a_row, a_depth;
+    const mote_real *b; /* row-major, [depth, columns], or transposed: [columns, depth] */
+    size_t b_row;
+    bool b_transposed;
+    mote_real *c; /* row-major */
+    size_t c_row;
+    bool adds;
+} mote_matrix_product;
+
+/* Values of scratch for each thread, aligned to 64 bytes. */
+enum { MOTE_MATRIX_PRODUCT_SCRATCH = 64 * 1024 };
+
+/* The part of `thread` of `threads`; all of them together do the whole, in any order and with the same bits whatever
+ * their number. */
+void mote_matrix_product_part(const mote_kernels *kernels, const mote_matrix_product *product, int thread, int threads,
+                        mote_real *scratch);
+
+#endif
