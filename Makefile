@@ -140,7 +140,7 @@ comma := ,
 # ---- tests
 # Every program and script ends with "N passed, N failed, N skipped"; tools/run_tests.sh adds them up.
 UNIT_RUNS = $(TESTS) $(foreach t,$(REPLAYS),"$(t) fuzz/corpus/$(t:$(B)/fuzz/replay_%=%)")
-CLI_RUN = $(if $(wildcard tests/test_cli.sh),"sh tests/test_cli.sh $(B)/mote")
+CLI_RUN = $(foreach t,$(wildcard tests/test_cli*.sh),"sh $(t) $(B)/mote")
 GRADIENTS := $(if $(wildcard tests/gradient_check.c),build/double/tests/gradient_check)
 KERNELS := $(if $(wildcard tests/check_kernels.c),$(B)/tests/check_kernels)
 export CC VARIANT

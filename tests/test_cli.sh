@@ -1,62 +1,8 @@
 #!/bin/sh
 # Tests of the command, as a user meets it: exit codes, messages, JSON, files, resuming, signals.
 # Usage: test_cli.sh MOTE
-# Works in a folder of its own and prints one line a test and then "N passed, N failed, N skipped".
-set -u
-[ $# -eq 1 ] || { echo "usage: $0 MOTE" >&2; exit 2; }
-case $1 in /*) mote=$1 ;; *) mote=$PWD/$1 ;; esac
-[ -x "$mote" ] || { echo "$0: $mote is no program" >&2; exit 2; }
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-data=$(pwd)/tests/data
-cd "$work" || exit 1
-unset NO_COLOR
-passed=0 failed=0 skipped=0
-
-ok() { passed=$((passed + 1)); echo "ok   $1"; }
-fail() { failed=$((failed + 1)); echo "FAIL $1${2:+: $2}"; [ ! -s err ] || sed 's/^/       /' err | head -n 4; }
-skip() { skipped=$((skipped + 1)); echo "skip $1: $2"; }
-check() { if [ "$2" = "$3" ]; then ok "$1"; else fail "$1" "got $2, wanted $3"; fi; } # NAME GOT WANTED
-# code NAME CODE ARGUMENT...: runs mote; its output is in the files out and err
-code() {
-    name=$1 wanted=$2
-    shift 2
-    "$mote" "$@" >out 2>err </dev/null
-    got=$?
-    if [ $got -ne "$wanted" ]; then fail "$name" "exit code $got, wanted $wanted"
-    elif [ "$wanted" -ne 0 ] && [ "$wanted" -ne 8 ] && ! grep -q '^error: ..........' err; then
-        fail "$name" "no error: line"
-    elif [ "$wanted" -ne 0 ] && [ -s out ]; then fail "$name" "wrote to standard output"
-    else ok "$name"; fi
-}
-says() { if grep -q -- "$2" err; then ok "$1"; else fail "$1" "standard error lacks '$2'"; fi; } # NAME TEXT
-sum() { sha256sum "$1" 2>/dev/null | cut -d' ' -f1; }
-if command -v python3 >/dev/null 2>&1; then have_python=1; else have_python=0; fi
-# json NAME KEY...: the file out is one JSON object that has these keys
-json() {
-    name=$1
-    shift
-    if [ $have_python = 0 ]; then skip "$name" "python3 is not there"
-    elif python3 -c 'import json, sys
-o = json.load(open("out"))
-sys.exit(0 if isinstance(o, dict) and all(k in o for k in sys.argv[1:]) else 1)' "$@" 2>/dev/null; then ok "$name"
-    else fail "$name" "not JSON with $*: $(head -c 100 out)"; fi
-}
-
-# About 30 KB of text that is varied enough to learn from.
-awk 'BEGIN {
-    split("fox,dog,king,miller,girl,sailor,owl,baker,thief,judge,crow", who, ",")
-    split("saw,found,lost,sold,loved,feared,followed,carried", did, ",")
-    split("a red house,the old bridge,a silver coin,the long road,a small boat,the dark wood,a warm loaf", what, ",")
-    s = 7
-    for (i = 0; i < 700; i++) {
-        s = (s * 1103515245 + 12345) % 2147483648; a = int(s / 65536)
-        printf "The %s %s %s. ", who[1 + a % 11], did[1 + int(a / 11) % 8], what[1 + int(a / 88) % 7]
-        if (i % 5 == 4) printf "\n"
-    }
-}' >text.txt
-small="--dim 32 --layers 2 --heads 2 --hidden 64 --context 32 --batch 4 --tokenizer char --quiet"
+# shellcheck source=tests/cli.inc.sh
+. "$(dirname "$0")/cli.inc.sh"
 
 # ---- help
 code "help" 0 help
@@ -495,10 +441,10 @@ rm -f tuned5.run/step-000000012.checkpoint
 code "--from with --qat resumes" 0 train text.txt -o tuned5.gguf --resume --quiet
 check "--from with --qat resumes: the same bits" "$(sum tuned5.gguf)" "$tuned5"
 code "convert to tune" 0 convert base.gguf base.bin
-code "convert to tune" 0 convert base.gguf base.folder
+code "convert to tune" 0 convert base.gguf base-folder
 code "--from: .bin has no tokenizer" 3 train text.txt --from base.bin -o none.gguf
 says "--from: .bin, what to do" "hint: give its own with --tokenizer-file"
-for form in base.bin base.folder; do
+for form in base.bin base-folder; do
     mkdir from.$form
     code "--from $form" 0 train text.txt --from $form --tokenizer-file base.gguf -o from.$form/tuned.gguf --steps 20 \
         --batch 4 --quiet
@@ -671,10 +617,10 @@ json "inspect --json parses"
 code "convert to llama2.c" 0 convert m.gguf m.bin
 grep -q 'GGUF f32 -> llama2.c f32' out && ok "convert: its summary" || fail "convert: its summary" "$(head -n 1 out)"
 says "convert: a tokenizer that is left behind is named" "no place for a tokenizer"
-code "convert to a folder" 0 convert m.gguf m.folder --type f16 --json
+code "convert to a folder" 0 convert m.gguf m-folder --type f16 --json
 json "convert --json has its keys" from to parameters tokenizer
 code "convert back" 0 convert m.bin m2.gguf --tokenizer m.gguf
-code "convert the folder back" 0 convert m.folder m16.gguf
+code "convert the folder back" 0 convert m-folder m16.gguf
 grep -q 'Hugging Face f16 -> GGUF f16' out && ok "types are kept" || fail "types are kept" "$(head -n 1 out)"
 code "f16 does not fit llama2.c" 0 convert m16.gguf m16.bin
 says "convert: what became of the weights" "weights are now f32: llama2.c holds no f16"
@@ -684,15 +630,15 @@ check "the same text after a way there and back" "$("$mote" generate m2.gguf -p 
 check "the same text from a .bin" "$("$mote" generate m.bin --tokenizer m.gguf -p 'The ' -n 40 --temperature 0 |
     sha256sum)" "$story"
 "$mote" generate m16.gguf -p 'The ' -n 40 --temperature 0 >story16
-"$mote" generate m.folder -p 'The ' -n 40 --temperature 0 | cmp -s - story16 &&
+"$mote" generate m-folder -p 'The ' -n 40 --temperature 0 | cmp -s - story16 &&
     ok "the same text from a folder" || fail "the same text from a folder"
 code "generate without a tokenizer" 3 generate m.bin -p a
 says "and how to give one" "--tokenizer FILE"
 for command in show bench eval "profile decode"; do
     case $command in
     eval) code "eval of a .bin" 0 eval m.bin text.txt --tokenizer m.gguf ;;
-    show) code "show of a folder" 0 show m.folder ;;
-    *) code "$command of a folder" 0 $command m.folder -n 4 ;;
+    show) code "show of a folder" 0 show m-folder ;;
+    *) code "$command of a folder" 0 $command m-folder -n 4 ;;
     esac
 done
 "$mote" tokenize m.gguf --ids <text.txt >ids && "$mote" tokenize m.gguf --text ids | cmp -s - text.txt &&
@@ -702,20 +648,21 @@ code "convert: nothing to convert" 3 convert text.txt m3.gguf
 says "convert: what the file looks like" "looks like a text"
 check "convert: a refused one writes nothing" "$(ls m3.gguf 2>/dev/null)" ""
 ln m.gguf hard.gguf
-ln -s m.folder link.folder
+ln -s m-folder link-folder
 before=$(sum m.gguf)
 for name in m.gguf ./m.gguf hard.gguf; do
     code "convert: onto itself as $name" 2 convert m.gguf $name --type f16
     says "convert: onto itself as $name, says so" "is the model to convert itself"
 done
-code "convert: a folder onto itself" 2 convert m.folder link.folder --type f32
+code "convert: a folder onto itself" 2 convert m-folder link-folder --type f32
 check "convert: and leaves it alone" "$(sum m.gguf)" "$before"
-code "convert: a file where a folder is asked for" 2 convert m.gguf text.txt
-says "convert: a file where a folder is asked for, says so" "text.txt is there already and no folder, but its name asks"
+cp text.txt text-file
+code "convert: a file where a folder is asked for" 2 convert m.gguf text-file
+says "convert: a file where a folder is asked for, says so" "text-file is there already and no folder, but"
 code "convert: a folder where a file is asked for" 2 convert m.gguf "$(mkdir dir.bin; echo dir.bin)"
 says "convert: a folder where a file is asked for, says so" "dir.bin is a folder, but its name asks for a file"
 code "convert: a slip" 2 convert m.gguf a.txt
-says "convert: a slip, says so" "a.txt would become a folder"
+says "convert: a slip, says so" "^hint: the endings are .gguf (GGUF), .bin (llama2.c) and none"
 [ -e a.txt ] && fail "convert: a slip makes no folder" || ok "convert: a slip makes no folder"
 [ ! -e /dev/full ] || code "convert: onto a device" 2 convert m.gguf /dev/full
 code "convert: one path" 2 convert m.gguf
@@ -726,7 +673,7 @@ says "adapter: what one is" "a PEFT folder"
 code "generate: an adapter that is a model" 3 generate m.gguf -p a --lora m2.gguf
 says "an adapter that is a model: says so" "m2.gguf is a model and no adapter"
 code "generate: scale of no adapter" 2 generate m.gguf -p a --lora-scale 2
-code "profile: an adapter of no model" 2 profile decode --lora m.folder -n 4
+code "profile: an adapter of no model" 2 profile decode --lora m-folder -n 4
 
 code "plan" 0 plan text.txt
 grep -q 'weights: f32' out && ok "plan says what weights are" || fail "plan says what weights are"
@@ -831,14 +778,15 @@ fields="bits_per_weight file_bytes perplexity_before perplexity_after kl_mean kl
 fields="$fields tokens_per_second_before tokens_per_second_after tensors gates ram_bytes method written"
 for type in q8_0 q4_0 q3h q43 i8 q3_k q4_k iq4_nl f16 bf16 f32; do
     rm -f small.gguf
-    code "quantize --type $type" 0 quantize float.gguf small.gguf --type $type --calibrate text.txt --json
+    code "quantize --type $type" 0 quantize float.gguf small.gguf --force --type $type --calibrate text.txt --json
     code "$type runs" 0 eval small.gguf later.txt --json
 done
-code "quantize to blocks longer than the rows" 0 quantize float.gguf small.gguf --type q4_k
+code "quantize to blocks longer than the rows" 0 quantize float.gguf small.gguf --force --type q4_k
 says "and says what that costs" "^note       q4_k takes up to 24.0 bits a weight, not 4.5, in .* blocks of 256"
-code "quantize to blocks that fit" 0 quantize m.gguf small.gguf --type q4_0
+code "quantize to blocks that fit" 0 quantize m.gguf small.gguf --force --type q4_0
 grep -q '^note .*bits a weight' err && fail "and says nothing" || ok "and says nothing"
-code "quantize --json" 0 quantize float.gguf small.gguf --type q4_0 --calibrate text.txt --evaluate later.txt --json
+code "quantize --json" 0 quantize float.gguf small.gguf --force --type q4_0 --calibrate text.txt \
+    --evaluate later.txt --json
 json "quantize --json has its keys" $fields
 cp out report.json
 "$mote" eval small.gguf later.txt --json >out 2>err
@@ -856,19 +804,19 @@ ok &= abs(bits - r["bits_per_weight"]) < 1e-4 and r["method"] == "gptq" and 0 < 
 exit(not ok)
 END
 else skip "the report is true of the file" "python3 is not there"; fi
-code "quantize for people" 0 quantize float.gguf small.gguf --type q4_0 --method rtn --evaluate later.txt
+code "quantize for people" 0 quantize float.gguf small.gguf --force --type q4_0 --method rtn --evaluate later.txt
 grep -q '^perplexity  *[0-9.]* -> [0-9.]* (' out && ok "and says what it lost" || fail "and says what it lost"
-code "quantize without a text" 0 quantize float.gguf small.gguf --json
+code "quantize without a text" 0 quantize float.gguf small.gguf --force --json
 says "says that the loss is not known" "only the error of the weights"
 grep -q '"perplexity_after":null' out && ok "and JSON has null" || fail "and JSON has null"
-code "quantize to a number of bits" 0 quantize float.gguf small.gguf --type mixed --target-bits 7 --calibrate text.txt \
-    --json
+code "quantize to a number of bits" 0 quantize float.gguf small.gguf --force --type mixed --target-bits 7 \
+    --calibrate text.txt --json
 [ "$(sed 's/.*"bits_per_weight":\([0-9]*\).*/\1/' out)" -lt 7 ] && ok "and keeps to it" || fail "and keeps to it"
-code "quantize --keep" 0 quantize float.gguf small.gguf --type q4_0 --keep 'head=q8_0,*attn_v*=f16' --json
+code "quantize --keep" 0 quantize float.gguf small.gguf --force --type q4_0 --keep 'head=q8_0,*attn_v*=f16' --json
 grep -q '"token_embd.weight","type":"q8_0"' out && grep -q 'attn_v.weight","type":"f16"' out &&
     ok "and keeps them" || fail "and keeps them"
-code "gates that are met" 0 quantize float.gguf small.gguf --type q8_0 --evaluate later.txt --gate ppl=5%,kl=0.1 \
-    --gate top1=80%,bytes=1MB --json
+code "gates that are met" 0 quantize float.gguf small.gguf --force --type q8_0 --evaluate later.txt \
+    --gate ppl=5%,kl=0.1 --gate top1=80%,bytes=1MB --json
 grep -q '"gate":"bytes","limit":1000000,' out && ok "and are in JSON" || fail "and are in JSON"
 mkdir gated
 for gate in ppl=0% kl=0 top1=100% bytes=1k; do
@@ -878,7 +826,7 @@ for gate in ppl=0% kl=0 top1=100% bytes=1k; do
         fail "and the report says so"
 done
 cp float.gguf gated/g.gguf
-"$mote" quantize float.gguf gated/g.gguf --type q3h --gate bytes=1k >out 2>err
+"$mote" quantize float.gguf gated/g.gguf --type q3h --gate bytes=1k --force >out 2>err
 check "a model that is there" "$?, $(sum gated/g.gguf)" "4, $(sum float.gguf)"
 code "gate without a text" 2 quantize float.gguf q.gguf --gate ppl=1%
 says "gate without a text: what to do" "hint: add --evaluate"
@@ -904,7 +852,8 @@ for name in q.bin q.safetensors q.dir/ nowhere/; do
     code "quantize: $name is no GGUF" 2 quantize float.gguf $name
     says "quantize: $name is no GGUF, what to do" "^hint: .*\.gguf"
 done
-code "quantize: no ending" 0 quantize float.gguf q.dir/small
+code "quantize: no ending" 2 quantize float.gguf q.dir/small
+says "quantize: no ending, what to do" "^hint: name it q.dir/small.gguf"
 code "quantize: onto a file of yours" 2 quantize float.gguf text.txt
 code "quantize: bad file" 3 quantize bad.gguf q.gguf
 code "quantize: no such file" 3 quantize missing.gguf q.gguf
@@ -984,5 +933,4 @@ if command -v script >/dev/null 2>&1 && script -qec true /dev/null >/dev/null 2>
     grep -q 'lr\|tok' bars || [ ! -s bars ] && fail "narrow terminal" "$(head -n 1 bars)" || ok "narrow terminal"
 else skip "colour and progress on a terminal" "script is not there"; fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed -eq 0 ]
+finish

@@ -66,12 +66,12 @@ static void expect_found(const char *tensor, const char *message) {
         if (way == 0) status = mote_session_create(model, NULL, &session, &error);
         if (way == 1) status = mote_model_save(model, OUT, MOTE_TYPE_KEEP, &error);
         if (way == 2) status = mote_model_export(model, OUT ".bin", MOTE_TYPE_KEEP, &error);
-        if (way == 3) status = mote_model_export(model, OUT ".folder", MOTE_TYPE_KEEP, &error);
+        if (way == 3) status = mote_model_export(model, OUT "-folder", MOTE_TYPE_KEEP, &error);
         if (way == 4) status = mote_model_make_trainable(model, &error);
         CHECK(status == MOTE_BAD_FILE && !session && strstr(error.message, message) && strstr(error.message, tensor) &&
                   strstr(error.message, PATH),
               "%s, way %d: %d \"%s\"", tensor, way, (int)status, error.message);
-        CHECK(access(OUT, F_OK) && access(OUT ".bin", F_OK) && access(OUT ".folder/config.json", F_OK),
+        CHECK(access(OUT, F_OK) && access(OUT ".bin", F_OK) && access(OUT "-folder/config.json", F_OK),
               "way %d wrote a file", way);
         mote_session_destroy(session);
         mote_model_close(model);

@@ -90,6 +90,29 @@ static void models_go_out_and_come_back(void) {
     unlink(GGUF);
 }
 
+static void an_ending_says_the_form(void) {
+    static const struct {
+        const char *path, *form;
+    } cases[] = {{"a.gguf", "GGUF"},          {"a/b.GgUf", "GGUF"},
+                 {"a.bin", "llama2.c"},       {"a.gguf.BIN", "llama2.c"},
+                 {"a", "Hugging Face"},       {"a.txt/", "Hugging Face"},
+                 {"a.gguf/b", "Hugging Face"}, {"llama-3.2-1B", "Hugging Face"},
+                 {".gguf", "Hugging Face"},   {"..", "Hugging Face"},
+                 {"a.", "Hugging Face"},      {"a.txt", NULL},
+                 {"a.q4_0", NULL},            {"a.gguf2", NULL}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *form = "?";
+        mote_error error = {0};
+        mote_status status = mote_model_form_of(cases[i].path, &form, &error);
+        CHECK(status == (cases[i].form ? MOTE_OK : MOTE_USAGE) && !form == !cases[i].form &&
+                  (!form || !strcmp(form, cases[i].form)),
+              "%s: %s", cases[i].path, form ? form : error.message);
+        CHECK(form || (strstr(error.message, cases[i].path) &&
+                       strstr(error.hint, ".gguf (GGUF), .bin (llama2.c) and none")),
+              "%s: %s", error.message, error.hint);
+    }
+}
+
 static void what_the_form_cannot_say_is_refused(void) {
     static const char *const wanted[] = {"architecture", "biases", "the width", "rotary base", "scaled rotary",
                                          "sliding window", "epsilon", "f32 weights"};
@@ -396,6 +419,7 @@ int main(void) {
     mkdir("build", 0777);
     RUN(all_versions_are_read_value_by_value);
     RUN(models_go_out_and_come_back);
+    RUN(an_ending_says_the_form);
     RUN(what_the_form_cannot_say_is_refused);
     RUN(bad_files_are_refused_with_the_reason);
     RUN(prefixes_and_flipped_bits_end_in_a_status);

@@ -21,7 +21,7 @@ measure() {
 {
     "$B/mote" doctor 2>&1
     for program in "$@"; do measure "$program" || code=1; done
-    measure "$B/mote" init --dim 128 --layers 4 --context 1024 --vocab 1024 --output "$model" || code=1
+    measure "$B/mote" init --dim 128 --layers 4 --context 1024 --vocab 1024 --force --output "$model" || code=1
     measure "$B/mote" bench "$model" --output md || code=1
     measure "$B/mote" bench "$model" --output json || code=1
     measure "$B/mote" bench train --dim 128 --layers 4 --batch 16 --context 256 --vocab 1024 --json || code=1

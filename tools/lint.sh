@@ -203,7 +203,7 @@ rule 'no tabs in C, no blanks at the end of a line'
 
 if command -v shellcheck >/dev/null 2>&1; then
     # shellcheck disable=SC2086
-    shellcheck -f gcc -S warning $scripts >"$found"
+    shellcheck -x -f gcc -S warning $scripts >"$found"
     rule 'scripts pass shellcheck'
 else
     for f in $scripts; do sh -n "$f" 2>>"$found"; done

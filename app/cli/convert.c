@@ -1,11 +1,10 @@
 /* mote convert: a model of any form to another form, another weight type, with another tokenizer, adapters merged. What
  * was written is opened again, so that the summary tells of the file and not of the wish. */
 #include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
 
 #include "command.h"
 #include "console.h"
+#include "output.h"
 #include "source.h"
 
 enum { KEEP = -1 };
@@ -13,6 +12,7 @@ static int type = KEEP;
 static const struct option rows[] = {
     {"type", 0, OPTION_CHOICE, &type, "f32|f16|bf16|q8_0|q4_0", 0, 0, "each tensor keeps its own",
      "type of the weights"},
+    OUTPUT_FORCE_ROW("replace a model that is there already"),
     {0},
 };
 static const struct option_group group = {"Result", rows};
@@ -59,34 +59,12 @@ static mote_status print_result(const char *const *paths, const mote_model *from
     return out_buffer(&buffer, error);
 }
 
-/* Before any work: the model is not replaced by itself, and no folder is made of a slip like a.txt. */
-static mote_status check_output(const char *input, const char *output, mote_error *error) {
-    struct stat info;
-    const char *form = mote_model_form_of(output);
-    const bool folder = !strcmp(form, "Hugging Face"), there = !stat(output, &info);
-    mote_status status = source_spare(input, output, "model to convert", error);
-    if (status) return status;
-    if (!*output || !strcmp(output, "-"))
-        return mote_fail(error, MOTE_USAGE, "a converted model needs a file or a folder, not standard output");
-    if (there && folder != S_ISDIR(info.st_mode)) {
-        mote_fail(error, MOTE_USAGE, "%s is %s, but its name asks for %s", output,
-                  S_ISDIR(info.st_mode) ? "a folder" : "there already and no folder",
-                  folder ? "a folder of Hugging Face" : "a file");
-        return mote_hint(error, MOTE_USAGE, "a name that ends with .gguf or .bin is a file, any other a folder");
-    }
-    const char *ending = folder && !there ? source_foreign_ending(output) : NULL;
-    if (ending) {
-        mote_fail(error, MOTE_USAGE, "mote convert writes no %s: %s would become a folder", ending, output);
-        return mote_hint(error, MOTE_USAGE, "a name that ends with .gguf or .bin is a file, any other a folder");
-    }
-    return MOTE_OK;
-}
-
 static mote_status run_convert(int n_arguments, const char *const *arguments, mote_error *error) {
     (void)n_arguments;
     static const mote_type types[] = {MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16, MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0};
     mote_model *from = NULL, *to = NULL;
-    mote_status status = check_output(arguments[0], arguments[1], error);
+    mote_status status = output_spare(arguments[0], arguments[1], "model to convert", error);
+    if (!status) status = output_check(&command_convert, arguments[1], true, error);
     if (!status) status = source_open(arguments[0], &from, error);
     if (!status) status = mote_model_export(from, arguments[1], type == KEEP ? MOTE_TYPE_KEEP : types[type], error);
     if (!status) status = mote_model_open(arguments[1], &to, error);
@@ -109,9 +87,9 @@ const struct command command_convert = {
     .summary = "write a model in another form",
     .details =
         "IN is a model of any form, told by its content: GGUF, a .bin file of llama2.c (versions 0, 1 and 2), a folder "
-        "of Hugging Face. The ending of OUT says what is written: .gguf, .bin (llama2.c, version 0, f32), else a "
-        "Hugging Face folder. Without --type each tensor keeps its type where the form has it, else takes one that "
-        "holds all its values. Adapters of --lora are merged into the weights.",
+        "of Hugging Face. The ending of OUT says what is written: .gguf, .bin (llama2.c, version 0, f32), none or a / "
+        "at the end (a Hugging Face folder). Without --type each tensor keeps its type where the form has it, else "
+        "takes one that holds all its values. Adapters of --lora are merged into the weights.",
     .example = "mote convert stories15M.bin stories15M.gguf --tokenizer tokenizer.bin",
     .least = 2,
     .most = 2,

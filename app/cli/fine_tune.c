@@ -7,13 +7,14 @@
 #include <string.h>
 
 #include "console.h"
+#include "output.h"
 #include "setup.h"
 #include "source.h"
 
 bool fine_tune_asked(void) { return source_from != NULL; }
 
 mote_status fine_tune_check(const char *output, mote_error *error) {
-    if (source_from) return source_spare(source_from, output, "model of --from", error);
+    if (source_from) return output_spare(source_from, output, "model of --from", error);
     for (const struct option *row = group_source_from.rows; row->name; row++) {
         if (!option_typed(row)) continue;
         mote_fail(error, MOTE_USAGE, "--%s belongs to a model that is trained further", row->name);

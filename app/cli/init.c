@@ -1,11 +1,13 @@
 /* mote init: a model file with random weights, for benchmarks and tests. */
 #include "command.h"
 #include "console.h"
+#include "output.h"
 #include "setup.h"
 
 static const char *output;
 static const struct option rows[] = {
     {"output", 'o', OPTION_STRING, &output, "FILE", 0, 0, NULL, "the model file to write"},
+    OUTPUT_FORCE_ROW("replace a model that is there already"),
     {0},
 };
 static const struct option_group group = {"Files", rows};
@@ -18,9 +20,11 @@ static mote_status run_init(int n_arguments, const char *const *arguments, mote_
         mote_fail(error, MOTE_USAGE, "mote init needs -o FILE, the model to write");
         return mote_hint(error, MOTE_USAGE, "%s", command_init.example);
     }
+    mote_status status = output_check(&command_init, output, false, error);
+    if (status) return status;
     mote_config config = setup_config();
     config.vocab = setup.vocab == UNSET_INTEGER ? 256 : (int)setup.vocab;
-    mote_status status = mote_config_complete(&config, error);
+    status = mote_config_complete(&config, error);
     if (status) return status;
     mote_model *model = NULL;
     status = mote_model_create(&config, NULL, setup_seed(), &model, error);

@@ -2,9 +2,9 @@
  * model is a file, or random weights of a shape given by options. */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "console.h"
+#include "output.h"
 #include "profile.h"
 #include "setup.h"
 #include "source.h"
@@ -69,23 +69,15 @@ static mote_status make_model(int n_arguments, const char *const *arguments, mot
     return status;
 }
 
-/* Before any work: a slip like the name of the model does not become a page. */
-static mote_status check_report(mote_error *error) {
-    const char *dot = report_path ? strrchr(report_path, '.') : NULL;
-    if (!report_path || (dot && !strcasecmp(dot, ".html"))) return MOTE_OK;
-    mote_fail(error, MOTE_USAGE, "the page of a profile is HTML, and %s does not say so", report_path);
-    return mote_hint(error, MOTE_USAGE, "let the name end with .html");
-}
-
-static mote_status run_profile(mote_profile_kind kind, int n_arguments, const char *const *arguments,
-                               mote_error *error) {
+static mote_status run_profile(const struct command *command, mote_profile_kind kind, int n_arguments,
+                               const char *const *arguments, mote_error *error) {
     mote_model *model = NULL;
     mote_profile *profile = NULL;
     mote_train_options train;
     int64_t steps = setup.steps == UNSET_INTEGER ? 0 : setup.steps < 1000000 ? setup.steps : 1000000;
     const char *name = n_arguments ? arguments[0] : "random weights";
     char *json = NULL;
-    mote_status status = check_report(error);
+    mote_status status = report_path ? output_check_page(command, report_path, error) : MOTE_OK;
     if (!status) status = make_model(n_arguments, arguments, &train, &model, error);
     mote_profile_options options = mote_profile_options_default(kind);
     options.n = (int)(kind == MOTE_PROFILE_TRAIN ? steps : n_tokens);
@@ -104,13 +96,13 @@ static mote_status run_profile(mote_profile_kind kind, int n_arguments, const ch
 }
 
 static mote_status run_train(int n, const char *const *arguments, mote_error *error) {
-    return run_profile(MOTE_PROFILE_TRAIN, n, arguments, error);
+    return run_profile(&command_profile_train, MOTE_PROFILE_TRAIN, n, arguments, error);
 }
 static mote_status run_prefill(int n, const char *const *arguments, mote_error *error) {
-    return run_profile(MOTE_PROFILE_PREFILL, n, arguments, error);
+    return run_profile(&command_profile_prefill, MOTE_PROFILE_PREFILL, n, arguments, error);
 }
 static mote_status run_decode(int n, const char *const *arguments, mote_error *error) {
-    return run_profile(MOTE_PROFILE_DECODE, n, arguments, error);
+    return run_profile(&command_profile_decode, MOTE_PROFILE_DECODE, n, arguments, error);
 }
 
 #define DETAILS                                                                                                        \

@@ -1,15 +1,13 @@
 /* mote quantize: a model in smaller weights, and what that lost, measured before anything is written. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "console.h"
 #include "gates.h"
+#include "output.h"
 #include "quantize_print.h"
 #include "source.h"
 #include "sampling.h"
@@ -35,6 +33,7 @@ static const struct option type_rows[] = {
      "what does not fit its type goes to q8_0 or f32 and is named; else nothing is written"},
     {"static-activations", 0, OPTION_FLAG, &static_activations, NULL, 0, 0, NULL,
      "i8: a scale for each input of the products, found in the text of --calibrate and saved with the model"},
+    OUTPUT_FORCE_ROW("replace a model that is there already"),
     {0},
 };
 static const struct option text_rows[] = {
@@ -110,42 +109,6 @@ static mote_status parse_keep(const char *text, struct run *run, mote_error *err
     return MOTE_OK;
 }
 
-/* Refuses what would destroy something or cannot be written, before any work is done. */
-static mote_status check_output(const char *input, const char *output, mote_error *error) {
-    struct stat out;
-    if (!*output || !strcmp(output, "-"))
-        return mote_fail(error, MOTE_USAGE, "the smaller model needs a file, not standard output");
-    mote_status status = source_spare(input, output, "model to quantize", error);
-    if (status) return status;
-    const char *slash = strrchr(output, '/'), *base = slash ? slash + 1 : output;
-    const bool llama2c = !strcmp(mote_model_form_of(output), "llama2.c");
-    if ((!*base && stat(output, &out)) || llama2c || source_foreign_ending(output)) {
-        mote_fail(error, MOTE_USAGE, "mote quantize writes GGUF files, and %s names %s", output,
-                  *base ? "another form" : "a folder");
-        return mote_hint(error, MOTE_USAGE, "let the name end with .gguf; mote convert writes the other forms");
-    }
-    if (stat(output, &out)) {
-        char folder[1024];
-        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - output) + 1 : 1, slash ? output : ".");
-        if (!access(folder, W_OK | X_OK)) return MOTE_OK;
-        mote_fail(error, MOTE_IO, "cannot write %s: %s", output, strerror(errno));
-        return mote_hint(error, MOTE_IO, "make the folder first, or name one of yours");
-    }
-    if (S_ISDIR(out.st_mode)) {
-        mote_fail(error, MOTE_USAGE, "%s is a folder", output);
-        return mote_hint(error, MOTE_USAGE, "name the file in it, as %s%ssmall.gguf", output,
-                         output[strlen(output) - 1] == '/' ? "" : "/");
-    }
-    char magic[4] = "";
-    FILE *file = S_ISREG(out.st_mode) && out.st_size > 0 ? fopen(output, "rb") : NULL;
-    if (!file) return MOTE_OK;
-    const bool gguf = fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
-    fclose(file);
-    if (gguf) return MOTE_OK;
-    mote_fail(error, MOTE_USAGE, "%s is there already and no model (GGUF): it would be replaced", output);
-    return mote_hint(error, MOTE_USAGE, "give another name, or remove that file first");
-}
-
 /* What contradicts itself, before anything is opened. */
 static mote_status check_options(struct run *run, mote_error *error) {
     const bool aimed = !isnan(target_bits);
@@ -178,7 +141,8 @@ static mote_status check_options(struct run *run, mote_error *error) {
         mote_fail(error, MOTE_USAGE, "a gate on ppl, kl or top1 needs a text to measure the loss on");
         return mote_hint(error, MOTE_USAGE, "add --evaluate TEXT, a text that the model was not trained on");
     }
-    return check_output(run->input, run->output, error);
+    status = output_spare(run->input, run->output, "model to quantize", error);
+    return status ? status : output_check(&command_quantize, run->output, false, error);
 }
 
 static mote_status read_text(struct run *run, int which, const struct string_list *texts, double validation,
@@ -299,7 +263,7 @@ const struct command command_quantize = {
         "a session of the whole context; quantize_seconds of --json are the rounding with its calibration, without the "
         "measuring.\n\n"
         "Rows whose length is no multiple of a type's block (32, or 256 of q3_k and q4_k) are padded; other programs "
-        "do not read such files. OUTPUT is GGUF, its name ends with .gguf or has no ending.",
+        "do not read such files. OUTPUT is GGUF, and its name ends with .gguf.",
     .example = "mote quantize model.gguf small.gguf --type q4_0 --calibrate text.txt --gate ppl=1%",
     .least = 2,
     .most = 2,

@@ -11,14 +11,14 @@
 
 #include "console.h"
 #include "history.h"
+#include "output.h"
 
 static mote_status fail_io(mote_error *error, const char *what, const char *path) {
     return mote_fail(error, MOTE_IO, "cannot %s %s: %s", what, path, strerror(errno));
 }
 
 mote_status run_open(const char *model_path, int keep, struct run_folder *run, mote_error *error) {
-    size_t length = strlen(model_path);
-    if (length > 5 && !strcmp(model_path + length - 5, ".gguf")) length -= 5;
+    const size_t length = output_stem(model_path);
     *run = (struct run_folder){.lock = -1, .keep = keep};
     if (length + 40 > sizeof run->path)
         return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof run->path - 40);

@@ -1,8 +1,6 @@
 /* The options that go with a model wherever one is opened. */
 #include "source.h"
 
-#include <sys/stat.h>
-
 const char *source_from;
 static const char *tokenizer;
 static struct string_list lora;
@@ -34,13 +32,6 @@ const struct option_group group_source = {"Model", rows}, group_source_text = {"
 
 bool source_has_adapters(void) { return lora.n > 0; }
 
-mote_status source_spare(const char *input, const char *output, const char *what, mote_error *error) {
-    struct stat in, out;
-    if (stat(input, &in) || stat(output, &out) || in.st_dev != out.st_dev || in.st_ino != out.st_ino) return MOTE_OK;
-    mote_fail(error, MOTE_USAGE, "%s is the %s itself: it would be replaced", output, what);
-    return mote_hint(error, MOTE_USAGE, "give the new model another name");
-}
-
 mote_status source_open(const char *path, mote_model **model, mote_error *error) {
     mote_open_options options = mote_open_options_default();
     options.tokenizer = tokenizer;
@@ -49,12 +40,4 @@ mote_status source_open(const char *path, mote_model **model, mote_error *error)
     options.lora_scale = (float)lora_scale;
     if (!lora.n && lora_scale != 1) return mote_fail(error, MOTE_USAGE, "--lora-scale needs a --lora ADAPTER");
     return mote_model_open_with(path, &options, model, error);
-}
-
-const char *source_foreign_ending(const char *path) {
-    static const char *const endings[] = {".txt", ".json", ".safetensors", ".pt", ".pth", ".npz", ".onnx", ".ggml"};
-    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
-    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
-        if (!strcasecmp(dot, endings[i])) return endings[i];
-    return NULL;
 }

@@ -11,12 +11,13 @@
 #include "conflicts.h"
 #include "console.h"
 #include "fine_tune.h"
+#include "output.h"
 #include "setup.h"
 #include "source.h"
 #include "train_output.h"
 
 static const char *output, *config_file, *sample_prompt;
-static int resume, force, quiet;
+static int resume, quiet;
 static int64_t save_every, evaluate_every, sample_every = UNSET_INTEGER, keep = 2;
 
 static const struct option file_rows[] = {
@@ -24,7 +25,7 @@ static const struct option file_rows[] = {
      "the model to write; m.gguf has its run beside it in m.run"},
     {"config", 0, OPTION_STRING, &config_file, "FILE", 0, 0, NULL, "a JSON object with long option names as keys"},
     {"resume", 0, OPTION_FLAG, &resume, NULL, 0, 0, NULL, "go on from the newest checkpoint that can be read"},
-    {"force", 0, OPTION_FLAG, &force, NULL, 0, 0, NULL, "start anew although a model or an unfinished run is there"},
+    OUTPUT_FORCE_ROW("start anew, and replace the model and the run that are there already"),
     {0},
 };
 static const struct option run_rows[] = {
@@ -82,17 +83,16 @@ static mote_status begin_folder(struct training *training, int64_t *checkpoints,
     }
     struct history *before = calloc(1, sizeof *before);
     if (!before) return mote_fail(error, MOTE_MEMORY, "no memory for the history of the run");
-    if (*n && !force && !stat(log, &info)) history_load(log, INT64_MAX, before, NULL);
-    if (*n && !force && before->diverged) {
+    if (*n && !output_force && !stat(log, &info)) history_load(log, INT64_MAX, before, NULL);
+    if (*n && !output_force && before->diverged) {
         status = fail_diverged_before(&training->run, before, error);
     } else if (resume) {
         if (!stat(config, &info)) status = fine_tune_resume(config, error);
-    } else if (*n && !force && !before->finished) {
+    } else if (*n && !output_force && !before->finished) {
         mote_fail(error, MOTE_FAILED, "%s holds a run that did not end", training->run.path);
         status = mote_hint(error, MOTE_FAILED, "--resume goes on with it, --force starts anew and removes it");
-    } else if (training->keeps_model && !force) {
-        mote_fail(error, MOTE_USAGE, "-o %s is there already: the model would be replaced", output);
-        status = mote_hint(error, MOTE_USAGE, "give -o another name, or --force to replace it");
+    } else if (training->keeps_model && !output_force) {
+        status = output_keep(output, error);
     }
     if (!resume) *n = 0;
     history_deinit(before);
@@ -294,8 +294,8 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     if (!status) {
         const char *slash = strrchr(output, '/');
         char name[128];
-        snprintf(name, sizeof name, "%.120s", slash ? slash + 1 : output);
-        if (strlen(name) > 5 && !strcmp(name + strlen(name) - 5, ".gguf")) name[strlen(name) - 5] = 0;
+        const char *base = slash ? slash + 1 : output;
+        snprintf(name, sizeof name, "%.*s", (int)output_stem(base), base);
         status = mote_model_set_name(training->model, name, error);
     }
     if (!status)
@@ -330,7 +330,8 @@ static mote_status run_train(int n_texts, const char *const *texts, mote_error *
     mote_status status = config_file ? config_read(&command_train, config_file, error) : MOTE_OK;
     if (status) return status;
     if (!output) output = "model.gguf";
-    if (resume && force) return mote_fail(error, MOTE_USAGE, "--resume goes on and --force starts anew: give one");
+    if (resume && output_force)
+        return mote_fail(error, MOTE_USAGE, "--resume goes on and --force starts anew: give one");
     /* A resumed run takes what it was begun with and refuses anything else. */
     if (!resume && (status = conflicts_check(&command_train, n_texts, error))) return status;
     if (!resume && (status = fine_tune_check(output, error))) return status;
@@ -338,7 +339,8 @@ static mote_status run_train(int n_texts, const char *const *texts, mote_error *
     console_quiet(quiet);
     static struct prepared prepared;
     static struct training training = {.prepared = &prepared, .run = {.lock = -1}, .saved_step = -1};
-    status = output_check(output, n_texts, texts, &training.keeps_model, error);
+    for (int i = 0; i < n_texts && !status; i++) status = output_spare(texts[i], output, "text", error);
+    if (!status) status = output_look(&command_train, output, false, &training.keeps_model, error);
     if (status) return status;
     train_catch_signals();
     status = prepare_training(&training, n_texts, texts, error);

@@ -1,79 +1,13 @@
-/* What can be known about the output before hours of training go into it, and how a text begins: a prompt out of it is
- * one that the model has seen the like of. */
+/* How a text begins: a prompt out of it is one that the model has seen the like of. */
 #include "train_output.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/json.h"
-
-static mote_status check_folder(const char *output, mote_error *error) {
-    char folder[1024];
-    const char *slash = strrchr(output, '/');
-    size_t length = slash == output ? 1 : slash ? (size_t)(slash - output) : 0;
-    if (length >= sizeof folder)
-        return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof folder - 1);
-    snprintf(folder, sizeof folder, "%.*s", length ? (int)length : 1, length ? output : ".");
-    struct stat info;
-    if (stat(folder, &info)) {
-        mote_fail(error, MOTE_IO, "-o %s: there is no folder %s: %s", output, folder, strerror(errno));
-        return mote_hint(error, MOTE_IO, "make it first: mkdir -p '%s'", folder);
-    }
-    if (!S_ISDIR(info.st_mode)) return mote_fail(error, MOTE_IO, "-o %s: %s is no folder", output, folder);
-    if (access(folder, W_OK | X_OK)) {
-        mote_fail(error, MOTE_IO, "-o %s: cannot write into the folder %s: %s", output, folder, strerror(errno));
-        return mote_hint(error, MOTE_IO, "give -o in a folder of yours");
-    }
-    return MOTE_OK;
-}
-
-static bool is_gguf(const char *path) {
-    char magic[4] = "";
-    FILE *file = fopen(path, "rb");
-    if (!file) return false;
-    bool same = fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
-    fclose(file);
-    return same;
-}
-
-mote_status output_check(const char *output, int n_texts, const char *const *texts, bool *replaces, mote_error *error) {
-    struct stat info, text;
-    *replaces = false;
-    if (!*output || !strcmp(output, "-")) {
-        mote_fail(error, MOTE_USAGE, "-o %s: a model and its checkpoints need a file, not standard output",
-                  *output ? "-" : "\"\"");
-        return mote_hint(error, MOTE_USAGE, "-o model.gguf");
-    }
-    if (stat(output, &info)) return check_folder(output, error);
-    if (S_ISDIR(info.st_mode)) {
-        mote_fail(error, MOTE_USAGE, "-o %s is a folder", output);
-        return mote_hint(error, MOTE_USAGE, "name the file in it: -o %s%smodel.gguf", output,
-                         output[strlen(output) - 1] == '/' ? "" : "/");
-    }
-    for (int i = 0; i < n_texts; i++) {
-        int missing = strcmp(texts[i], "-") ? stat(texts[i], &text) : fstat(STDIN_FILENO, &text);
-        if (missing || text.st_dev != info.st_dev || text.st_ino != info.st_ino) continue;
-        if (!S_ISREG(info.st_mode)) continue;
-        mote_fail(error, MOTE_USAGE, "-o %s is the text itself: the model would replace it", output);
-        return mote_hint(error, MOTE_USAGE, "give -o another name, as model.gguf");
-    }
-    if (S_ISREG(info.st_mode) && info.st_size > 0) {
-        if (access(output, R_OK)) return mote_fail(error, MOTE_IO, "cannot open %s: %s", output, strerror(errno));
-        if (!is_gguf(output)) {
-            mote_fail(error, MOTE_USAGE, "-o %s is there already and no model (GGUF): it would be replaced", output);
-            return mote_hint(error, MOTE_USAGE, "give -o another name, or remove that file first");
-        }
-        *replaces = true;
-    }
-    return check_folder(output, error);
-}
-
-/* ---- how a text begins */
 
 /* Words of one line; so that a shell takes them and a terminal shows them, control characters end them. */
 static void take_words(const char *text, size_t n, char words[FIRST_WORDS]) {

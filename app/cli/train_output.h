@@ -1,12 +1,8 @@
-/* Around the output of a training run: whether it may be written, how it is named in a shell, and how a text begins. */
+/* Around the output of a training run: how a text begins, and what is told at the end. */
 #ifndef MOTE_CLI_TRAIN_OUTPUT_H
 #define MOTE_CLI_TRAIN_OUTPUT_H
 
 #include "train_loop.h"
-
-/* Refuses, before anything is done, an output that would destroy something or cannot be written. *replaces: there is a
- * model already. */
-mote_status output_check(const char *output, int n_texts, const char *const *texts, bool *replaces, mote_error *error);
 
 /* How a text begins, in at most 20 characters of its first line that is not blank, cut between words. A folder begins
  * as its first file; JSONL as its first "text" or "prompt". */

@@ -276,7 +276,8 @@ MOTE_API mote_status mote_model_save(const mote_model *model, const char *path, 
 /* Stands for a weight type: each tensor keeps its own where the form can hold it, else takes the smallest that holds
  * its values exactly. */
 #define MOTE_TYPE_KEEP ((mote_type)255)
-/* Writes the form that the path's ending names: .gguf, .bin (llama2.c, f32), else a Hugging Face folder. */
+/* Writes the form that the path's ending names, in letters of any case: .gguf, .bin (llama2.c, f32), none or a slash (a
+ * Hugging Face folder). MOTE_USAGE: another ending. */
 MOTE_API mote_status mote_model_export(const mote_model *model, const char *path, mote_type type, mote_error *error);
 typedef struct {
     const char *form;          /* "GGUF", "llama2.c", "Hugging Face"; "memory": it was not opened from a file */
@@ -286,7 +287,7 @@ typedef struct {
 } mote_model_info;
 MOTE_API mote_model_info mote_model_describe(const mote_model *model);
 /* The form that mote_model_export gives a path: "GGUF", "llama2.c", "Hugging Face". */
-MOTE_API const char *mote_model_form_of(const char *path);
+MOTE_API mote_status mote_model_form_of(const char *path, const char **form, mote_error *error);
 /* How large the GGUF file is that keeps each tensor in the type it has. */
 MOTE_API mote_status mote_model_file_bytes(const mote_model *model, uint64_t *bytes, mote_error *error);
 MOTE_API mote_config mote_model_config(const mote_model *model);

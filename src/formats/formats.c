@@ -1,8 +1,11 @@
 /* Opening and writing models of any form. */
 #include "formats/formats.h"
 
+#include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "formats/gguf.h"
 #include "formats/huggingface.h"
@@ -72,7 +75,7 @@ static mote_status save_huggingface(const mote_model *model, const char *path, m
 static const mote_format formats[] = {
     {"GGUF", ".gguf", is_gguf, open_gguf, mote_model_save},
     {"llama2.c", ".bin", is_llama2c, open_llama2c, mote_llama2c_save},
-    {"Hugging Face", NULL, is_huggingface, open_huggingface, save_huggingface},
+    {"Hugging Face", "", is_huggingface, open_huggingface, save_huggingface},
 };
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
@@ -183,23 +186,45 @@ mote_status mote_model_open(const char *path, mote_model **model, mote_error *er
 
 /* ---- writing */
 
-static const mote_format *format_of(const char *path) {
-    size_t n = strlen(path);
+/* Where the ending of a path begins, ".gguf" for one; "" where its last name has none. A folder ends with a slash. What
+ * follows the dot begins with a letter and goes on with letters, digits and _: "llama-3.2-1B" has no ending. */
+static const char *ending_of(const char *path) {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    if (!dot || dot == name || !isalpha((unsigned char)dot[1])) return "";
+    for (const char *at = dot + 1; *at; at++)
+        if (!isalnum((unsigned char)*at) && *at != '_') return "";
+    return dot;
+}
+
+static const mote_format *format_of(const char *path, mote_error *error) {
+    const char *ending = ending_of(path);
+    char known[160] = "";
+    for (int i = 0; i < N_FORMATS; i++)
+        if (!strcasecmp(ending, formats[i].ending)) return &formats[i];
     for (int i = 0; i < N_FORMATS; i++) {
-        size_t length = formats[i].ending ? strlen(formats[i].ending) : 0;
-        if (n > length && !strcmp(path + n - length, formats[i].ending ? formats[i].ending : "")) return &formats[i];
+        const size_t n = strlen(known);
+        const bool folder = !*formats[i].ending;
+        const char *between = !i ? "" : i + 1 < N_FORMATS ? ", " : " and ";
+        snprintf(known + n, sizeof known - n, "%s%s (%s)", between,
+                 folder ? "none or a / at the end" : formats[i].ending,
+                 folder ? "a Hugging Face folder" : formats[i].name);
     }
+    mote_fail(error, MOTE_USAGE, "%s: no model is written in a form that ends with %s", path, ending);
+    mote_hint(error, MOTE_USAGE, "the endings are %s", known);
     return NULL;
 }
 
-const char *mote_model_form_of(const char *path) {
-    const mote_format *format = format_of(path);
-    return format ? format->name : "none";
+mote_status mote_model_form_of(const char *path, const char **form, mote_error *error) {
+    if (form) *form = NULL;
+    if (!path || !form)
+        return mote_fail(error, MOTE_USAGE, "the form of a path needs the path and a place for its name");
+    const mote_format *format = format_of(path, error);
+    if (format) *form = format->name;
+    return format ? MOTE_OK : MOTE_USAGE;
 }
 
 mote_status mote_model_export(const mote_model *model, const char *path, mote_type type, mote_error *error) {
     if (!model || !path) return mote_fail(error, MOTE_USAGE, "writing a model needs a model and a path");
-    const mote_format *format = format_of(path);
-    if (!format) return mote_fail(error, MOTE_USAGE, "%s: a path that ends in .gguf or .bin is needed", path);
-    return format->save(model, path, type, error);
+    const mote_format *format = format_of(path, error);
+    return format ? format->save(model, path, type, error) : MOTE_USAGE;
 }

@@ -15,7 +15,7 @@ typedef struct {
 
 typedef struct {
     const char *name;   /* "GGUF" */
-    const char *ending; /* of paths that are written in this form; NULL: of all others */
+    const char *ending; /* of paths that are written in this form, in letters of any case; "": of names without one */
     bool (*matches)(const mote_source *source);
     mote_status (*open)(mote_source *source, mote_model **model, mote_error *error);
     mote_status (*save)(const mote_model *model, const char *path, mote_type type, mote_error *error);

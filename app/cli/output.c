@@ -1,0 +1,149 @@
+/* The checks of output.h. They look and change nothing, so a run that is refused has left no trace. */
+#include "output.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int output_force;
+
+size_t output_stem(const char *path) {
+    const size_t n = strlen(path);
+    return n > 5 && !strcasecmp(path + n - 5, ".gguf") ? n - 5 : n;
+}
+
+mote_status output_spare(const char *input, const char *output, const char *what, mote_error *error) {
+    struct stat in, out;
+    if (stat(output, &out) || !(S_ISREG(out.st_mode) || S_ISDIR(out.st_mode))) return MOTE_OK;
+    if (strcmp(input, "-") ? stat(input, &in) : fstat(STDIN_FILENO, &in)) return MOTE_OK;
+    if (in.st_dev != out.st_dev || in.st_ino != out.st_ino) return MOTE_OK;
+    mote_fail(error, MOTE_USAGE, "%s is the %s itself: it would be replaced", output, what);
+    return mote_hint(error, MOTE_USAGE, "give the new model another name, as model.gguf");
+}
+
+/* The folder that a name lies in, or the folder that it is when it is there. */
+static mote_status check_folder(const char *path, bool itself, mote_error *error) {
+    char folder[1024];
+    size_t n = strlen(path);
+    struct stat info;
+    while (n > 1 && path[n - 1] == '/') n--;
+    while (!itself && n && path[n - 1] != '/') n--;
+    if (n >= sizeof folder)
+        return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof folder - 1);
+    snprintf(folder, sizeof folder, "%.*s", n ? (int)n : 1, n ? path : ".");
+    if (stat(folder, &info)) {
+        mote_fail(error, MOTE_IO, "cannot write %s: there is no folder %s: %s", path, folder, strerror(errno));
+        return mote_hint(error, MOTE_IO, "make it first: mkdir -p '%s'", folder);
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        mote_fail(error, MOTE_IO, "cannot write %s: %.*s is no folder", path, (int)strlen(folder) - 1, folder);
+        return mote_hint(error, MOTE_IO, "give a name in a folder of yours");
+    }
+    if (!access(folder, W_OK | X_OK)) return MOTE_OK;
+    mote_fail(error, MOTE_IO, "cannot write %s into the folder %s: %s", path, folder, strerror(errno));
+    return mote_hint(error, MOTE_IO, "give a name in a folder of yours");
+}
+
+/* The form is not the one that the command writes. */
+static mote_status fail_form(const struct command *command, const char *path, const char *form, mote_error *error) {
+    struct stat info;
+    const size_t n = strlen(path);
+    if (!strcmp(form, "Hugging Face")) {
+        const bool folder = (n && path[n - 1] == '/') || (!stat(path, &info) && S_ISDIR(info.st_mode));
+        mote_fail(error, MOTE_USAGE, "mote %s writes a GGUF file, and %s is %s", command->name, path,
+                  folder ? "a folder" : "a name without an ending, as a folder has");
+        return mote_hint(error, MOTE_USAGE, folder ? "name the file in it: %s%smodel.gguf" : "name it %s%s.gguf", path,
+                         folder && n && path[n - 1] != '/' ? "/" : "");
+    }
+    mote_fail(error, MOTE_USAGE, "mote %s writes GGUF, and %s has the ending of %s", command->name, path, form);
+    return mote_hint(error, MOTE_USAGE, "let the name end with .gguf; mote convert writes the other forms");
+}
+
+static bool is_empty_folder(const char *path) {
+    DIR *folder = opendir(path);
+    bool empty = folder != NULL;
+    for (const struct dirent *entry; empty && (entry = readdir(folder));)
+        empty = !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..");
+    if (folder) closedir(folder);
+    return empty;
+}
+
+/* By its first bytes, so that a model that was damaged can be replaced too; a form that has no such bytes is opened. */
+static bool is_model(const char *path) {
+    char magic[4] = "";
+    mote_model *model = NULL;
+    FILE *file = fopen(path, "rb");
+    const bool gguf = file && fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
+    if (file) fclose(file);
+    if (gguf) return true;
+    const bool opened = file && !mote_model_open(path, &model, NULL);
+    mote_model_close(model);
+    return opened;
+}
+
+mote_status output_look(const struct command *command, const char *path, bool any_form, bool *there,
+                        mote_error *error) {
+    struct stat info;
+    const char *form;
+    *there = false;
+    if (!*path || !strcmp(path, "-")) {
+        mote_fail(error, MOTE_USAGE, "mote %s needs a %s to write its model to, not %s", command->name,
+                  any_form ? "file or a folder" : "file", *path ? "standard output" : "an empty name");
+        return mote_hint(error, MOTE_USAGE, "for example %s", command->example);
+    }
+    mote_status status = mote_model_form_of(path, &form, error);
+    if (status) return status;
+    const bool folder = !strcmp(form, "Hugging Face");
+    if (!any_form && strcmp(form, "GGUF") != 0) return fail_form(command, path, form, error);
+    if (stat(path, &info)) return check_folder(path, false, error);
+    if (folder != (S_ISDIR(info.st_mode) != 0)) {
+        mote_fail(error, MOTE_USAGE, "%s is %s, but its name asks for %s", path,
+                  folder ? "there already and no folder" : "a folder", folder ? "a Hugging Face folder" : "a file");
+        return mote_hint(error, MOTE_USAGE, "give another name%s%s", folder ? ", a file as " : "",
+                         folder ? "model.gguf" : "");
+    }
+    if (folder) *there = !is_empty_folder(path);
+    else if (S_ISREG(info.st_mode) && info.st_size > 0) {
+        if (access(path, R_OK)) {
+            mote_fail(error, MOTE_IO, "%s is there already and cannot be opened: %s", path, strerror(errno));
+            return mote_hint(error, MOTE_IO, "give another name");
+        }
+        if (!is_model(path)) {
+            mote_fail(error, MOTE_USAGE, "%s is there already and no model: it would be replaced", path);
+            return mote_hint(error, MOTE_USAGE, "give another name, or remove that file first");
+        }
+        *there = true;
+    }
+    return check_folder(path, folder, error);
+}
+
+mote_status output_keep(const char *path, mote_error *error) {
+    struct stat info;
+    const bool folder = !stat(path, &info) && S_ISDIR(info.st_mode);
+    mote_fail(error, MOTE_USAGE,
+              folder ? "%s is a folder that holds files: those of a model in it would be replaced"
+                     : "%s is there already: the model would be replaced", path);
+    return mote_hint(error, MOTE_USAGE, "give another name, or --force to replace it");
+}
+
+mote_status output_check(const struct command *command, const char *path, bool any_form, mote_error *error) {
+    bool there;
+    mote_status status = output_look(command, path, any_form, &there, error);
+    return status || !there || output_force ? status : output_keep(path, error);
+}
+
+mote_status output_check_page(const struct command *command, const char *path, mote_error *error) {
+    const char *dot = strrchr(path, '.');
+    struct stat info;
+    if (!dot || strcasecmp(dot, ".html") != 0) {
+        mote_fail(error, MOTE_USAGE, "the page of mote %s is HTML, and %s does not say so", command->name, path);
+        return mote_hint(error, MOTE_USAGE, "let the name end with .html");
+    }
+    if (stat(path, &info) || !S_ISDIR(info.st_mode)) return check_folder(path, false, error);
+    mote_fail(error, MOTE_USAGE, "%s is a folder", path);
+    return mote_hint(error, MOTE_USAGE, "name the file in it: %s/profile.html", path);
+}

@@ -1,0 +1,87 @@
+#!/bin/sh
+# Tests of what a newcomer stumbles over: names of outputs, files that would be replaced, wrong paths, messages.
+# Usage: test_cli_newcomer.sh MOTE
+# shellcheck source=tests/cli.inc.sh
+. "$(dirname "$0")/cli.inc.sh"
+tiny="--dim 16 --layers 1 --heads 2 --hidden 32 --context 16 --batch 4 --tokenizer char --sample-every 0 --quiet"
+code "a model to work with" 0 train text.txt -o m.gguf $tiny --steps 3
+model=$(sum m.gguf)
+
+# ---- one rule for replacing files
+code "init" 0 init -o other.gguf --dim 16 --layers 1 --vocab 64
+other=$(sum other.gguf)
+writes() { # NAME ARGUMENT...: with other.gguf as output
+    which=$1
+    shift
+    code "$which: a model is not replaced" 2 "$@"
+    says "$which: and which one" "^error: other.gguf is there already: the model would be replaced"
+    says "$which: and what to do" "^hint: give another name, or --force to replace it"
+    check "$which: and it is left alone" "$(sum other.gguf)" "$other"
+    cp other.gguf kept
+    code "$which --force" 0 "$@" --force
+    [ "$(sum other.gguf)" != "$other" ] && ok "$which --force replaces it" || fail "$which --force replaces it"
+    cp text.txt other.gguf
+    code "$which --force: but no text" 2 "$@" --force
+    says "$which --force: but no text, says so" "^error: other.gguf is there already and no model"
+    : >other.gguf
+    code "$which: an empty file is replaced" 0 "$@"
+    rm -rf other.run
+    cp kept other.gguf
+    code "help $which" 0 help "$which"
+    grep -q -- '--force' out && ok "$which: help has --force" || fail "$which: help has --force"
+}
+writes train train text.txt -o other.gguf $tiny --steps 2
+writes quantize quantize m.gguf other.gguf
+writes convert convert m.gguf other.gguf
+writes init init -o other.gguf --dim 32 --layers 1 --vocab 64
+check "what was read is left alone" "$(sum m.gguf)" "$model"
+code "convert to .bin" 0 convert m.gguf other.bin
+before=$(sum other.bin)
+code "a .bin is not replaced" 2 convert other.gguf other.bin
+code "a .bin is replaced with --force" 0 convert m.gguf other.bin --force
+check "and is the same again" "$(sum other.bin)" "$before"
+cp text.txt pytorch.bin
+code "a .bin that is no model is not, with --force" 2 convert m.gguf pytorch.bin --force
+mkdir there empty
+cp text.txt there/notes.txt
+code "convert into an empty folder" 0 convert m.gguf empty/
+code "convert into a folder with files" 2 convert m.gguf there
+says "convert into a folder with files, says so" "^error: there is a folder that holds files"
+check "and makes none" "$(ls there)" notes.txt
+code "convert into a folder with files --force" 0 convert m.gguf there --force
+cmp -s text.txt there/notes.txt && ok "what is no model's stays" || fail "what is no model's stays"
+code "a page is replaced" 0 profile decode m.gguf -n 2 -o p.html
+code "a page is replaced" 0 profile decode m.gguf -n 2 -o p.html
+mkdir dir.html
+code "a page is no folder" 2 profile decode m.gguf -n 2 -o dir.html
+for command in "init -o" "convert m.gguf" "quantize m.gguf" "profile decode m.gguf -n 2 -o"; do
+    case $command in profile*) path=p.html ;; *) path=x.gguf ;; esac
+    code "${command%% *}: output in no folder" 7 $command missing/$path
+    says "${command%% *}: output in no folder, what to do" "mkdir -p 'missing/'"
+done
+code "init: standard output" 2 init -o -
+says "init: standard output, what to do" "^hint: for example mote init -o random.gguf"
+
+# ---- endings
+for path in x.bin x.BIN x.txt x.safetensors x x/; do
+    code "train -o $path" 2 train text.txt -o $path $tiny --steps 2
+    says "train -o $path: what to do" "^hint: .*\.gguf"
+    code "init -o $path" 2 init -o $path
+    code "quantize to $path" 2 quantize m.gguf $path
+done
+check "and nothing is made" "$(ls -d x x.* 2>/dev/null)" ""
+code "train -o in capitals" 0 train text.txt -o CAPS.GGUF $tiny --steps 2
+[ -s CAPS.run/run.jsonl ] && ok "and its run folder" || fail "and its run folder"
+code "convert to .GGUF" 0 convert m.gguf x.GGUF
+head -c 4 x.GGUF | grep -q GGUF && ok "and it is a file" || fail "and it is a file"
+code "convert to .Bin" 0 convert m.gguf x.Bin
+[ -f x.Bin ] && ok "and it is a file" || fail "and it is a file"
+for path in llama-3.2-1B v1.5 .hidden a.b/; do
+    code "convert to $path" 0 convert m.gguf $path
+    [ -s $path/config.json ] && ok "and it is a folder" || fail "and it is a folder"
+done
+for path in x.gguff x.q4_0 x.folder x.onnx; do
+    code "convert to $path" 2 convert m.gguf $path
+    says "convert to $path: the endings" "the endings are .gguf (GGUF), .bin (llama2.c) and none or a / at the end"
+done
+finish
