@@ -84,4 +84,32 @@ for path in x.gguff x.q4_0 x.folder x.onnx; do
     code "convert to $path" 2 convert m.gguf $path
     says "convert to $path: the endings" "the endings are .gguf (GGUF), .bin (llama2.c) and none or a / at the end"
 done
+
+# ---- a tokenizer is given as a file or as the folder it lies in
+code "convert to a folder" 0 convert m.gguf folder/
+code "and to llama2.c" 0 convert folder/ l.bin
+says "and the folder is named as its tokenizer" "give folder/ as --tokenizer"
+mkdir alone
+cp folder/tokenizer.json alone/
+story=$("$mote" generate m.gguf -p 'The ' -n 20 --temperature 0 | sha256sum)
+for path in folder folder/ alone alone/tokenizer.json; do
+    check "generate --tokenizer $path" "$("$mote" generate l.bin --tokenizer $path -p 'The ' -n 20 --temperature 0 |
+        sha256sum)" "$story"
+done
+code "eval --tokenizer FOLDER" 0 eval l.bin text.txt --tokenizer folder
+code "train --tokenizer-file FOLDER" 0 train text.txt --from l.bin --tokenizer-file folder -o tuned.gguf --steps 2 -q
+printf 'The fox' >words.txt
+code "tokenize with a folder" 0 tokenize alone words.txt --ids
+cp out ids
+code "tokenize with the model" 0 tokenize m.gguf words.txt --ids
+check "the same ids" "$(cat out)" "$(cat ids)"
+for command in "generate l.bin -p a --tokenizer" "tokenize"; do
+    code "${command%% *}: a folder without a tokenizer" 3 $command there.no/../empty.no
+    mkdir -p empty.no
+    code "${command%% *}: a folder without a tokenizer" 3 $command empty.no
+    says "${command%% *}: says so" "^error: empty.no is a folder without "
+    rm -r empty.no
+    code "${command%% *}: a text as tokenizer" 3 $command text.txt
+    says "${command%% *}: and what to do" "^hint: a.*Hugging Face folder"
+done
 finish

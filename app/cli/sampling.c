@@ -52,8 +52,9 @@ mote_status model_tokenizer(const mote_model *model, const char *path, const mot
         return mote_hint(error, MOTE_BAD_FILE, "mote show and mote bench run it, which need no tokenizer");
     }
     mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer, so it can neither read nor write text", path);
-    return mote_hint(error, MOTE_BAD_FILE,
-                     "give one with --tokenizer FILE: llama2.c's tokenizer.bin, tokenizer.json, or a GGUF file");
+    return mote_hint(
+        error, MOTE_BAD_FILE,
+        "give one with --tokenizer FILE: llama2.c's tokenizer.bin, tokenizer.json or its folder, or a GGUF file");
 }
 
 void warn_unknown(uint64_t unknown, size_t n_tokens) {

@@ -17,14 +17,14 @@ static double lora_scale = 1;
 static const struct option rows[] = {ADAPTER_ROWS};
 static const struct option text_rows[] = {
     {"tokenizer", 0, OPTION_STRING, &tokenizer, "FILE", 0, 0, "the model's own",
-     "use the tokenizer of this file: tokenizer.bin of llama2.c, tokenizer.json, GGUF"},
+     "use this tokenizer: tokenizer.bin of llama2.c, tokenizer.json or a Hugging Face folder with it, GGUF"},
     ADAPTER_ROWS,
 };
 static const struct option from_rows[] = {
     {"from", 0, OPTION_STRING, &source_from, "MODEL", 0, 0, NULL,
      "train this finished model further instead of a new one: any form that mote opens"},
     {"tokenizer-file", 0, OPTION_STRING, &tokenizer, "FILE", 0, 0, "the model's own",
-     "the tokenizer of this file: for a .bin of llama2.c, which holds none"},
+     "the tokenizer of this file or Hugging Face folder: for a .bin of llama2.c, which holds none"},
     ADAPTER_ROWS,
 };
 const struct option_group group_source_from = {"Fine-tuning", from_rows};

@@ -156,9 +156,10 @@ const struct command command_tokenize = {
     .name = "tokenize",
     .arguments = "MODEL [FILE]",
     .summary = "turn text into the tokens of a model, or back",
-    .details = "MODEL may also be a file that holds a tokenizer alone: GGUF without weights, or tokenizer.json. Reads "
-               "FILE or standard input. Without options it prints a table of the pieces. A piece may be a part "
-               "of a character; in JSON what is not UTF-8 becomes U+FFFD.",
+    .details =
+        "MODEL may also be what holds a tokenizer alone: GGUF without weights, tokenizer.json or its folder. Reads "
+        "FILE or standard input. Without options it prints a table of the pieces. A piece may be a part "
+        "of a character; in JSON what is not UTF-8 becomes U+FFFD.",
     .example = "echo 'Once upon a time' | mote tokenize model.gguf --ids",
     .least = 1,
     .most = 2,

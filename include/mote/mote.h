@@ -113,8 +113,8 @@ MOTE_API const char *mote_tokenizer_piece(const mote_tokenizer *tokenizer, int32
 MOTE_API mote_status mote_tokenizer_decode(const mote_tokenizer *tokenizer, const int32_t *tokens, size_t n_tokens,
                                            char **text, size_t *bytes, mote_error *error);
 
-/* The tokenizer of a file that may hold nothing else: GGUF, or Hugging Face's tokenizer.json, with what the
- * tokenizer_config.json beside it says. Told apart by content. */
+/* The tokenizer of a file that may hold nothing else: GGUF, llama2.c's tokenizer.bin, or Hugging Face's tokenizer.json,
+ * with what the tokenizer_config.json beside it says. Told apart by content; a folder is its tokenizer.json. */
 MOTE_API mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mote_error *error);
 
 /* What some tokenizers of others need and the library does not have: regular expressions and Unicode's normal forms.

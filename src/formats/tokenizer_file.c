@@ -1,9 +1,12 @@
-/* Opens the tokenizer of any file that holds one, told apart by its first bytes: one row for each format. */
+/* Opens the tokenizer of any file that holds one, told apart by its first bytes: one row for each format. A folder is
+ * that of its tokenizer.json. */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/files.h"
 #include "formats/formats.h"
 #include "formats/gguf.h"
+#include "formats/huggingface.h"
 #include "formats/tokenizer_json.h"
 
 static bool is_gguf(const char *path, const uint8_t *bytes, size_t size) {
@@ -67,6 +70,9 @@ static mote_status open_bin(const char *path, mote_tokenizer **tokenizer, mote_e
     return status;
 }
 
+static const char known[] = "a tokenizer is in a GGUF file, tokenizer.json or the Hugging Face folder with it, or "
+                            "tokenizer.bin of llama2.c";
+
 static const struct {
     bool (*is)(const char *path, const uint8_t *bytes, size_t size);
     mote_status (*open)(const char *path, mote_tokenizer **tokenizer, mote_error *error);
@@ -76,8 +82,7 @@ static const struct {
     {is_bin, open_bin},
 };
 
-mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
-    *tokenizer = NULL;
+static mote_status open_file(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
     mote_map map;
     mote_status status = mote_map_open(path, &map, error);
     if (status) return status;
@@ -85,5 +90,22 @@ mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mo
     while (i < n && !formats[i].is(path, map.bytes, map.size)) i++;
     mote_map_close(&map);
     if (i < n) return formats[i].open(path, tokenizer, error);
-    return mote_fail(error, MOTE_BAD_FILE, "%s: no file with a tokenizer that mote knows (GGUF, tokenizer.json)", path);
+    mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer that mote knows", path);
+    return mote_hint(error, MOTE_BAD_FILE, "%s", known);
+}
+
+mote_status mote_tokenizer_open(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
+    char *inside = NULL;
+    *tokenizer = NULL;
+    if (!mote_is_folder(path)) return open_file(path, tokenizer, error);
+    mote_status status = mote_huggingface_path(path, "tokenizer.json", &inside, error);
+    if (status) return status;
+    struct stat about;
+    if (!stat(inside, &about)) status = open_file(inside, tokenizer, error);
+    else {
+        mote_fail(error, MOTE_BAD_FILE, "%s is a folder without a tokenizer.json", path);
+        status = mote_hint(error, MOTE_BAD_FILE, "%s", known);
+    }
+    mote_release(inside);
+    return status;
 }
