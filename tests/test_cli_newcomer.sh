@@ -62,6 +62,18 @@ done
 code "init: standard output" 2 init -o -
 says "init: standard output, what to do" "^hint: for example mote init -o random.gguf"
 
+# ---- what is replaced is told when nothing else can go wrong
+for trouble in "missing.txt" "text.txt --dim 8192 --layers 64 --batch 4096 --context 4096" "text.txt --blas ./no.so"; do
+    "$mote" train $trouble -o other.gguf --force >out 2>err
+    [ $? -ne 0 ] && ! grep -q '^replaces' err && ok "train $trouble replaces nothing" ||
+        fail "train $trouble replaces nothing"
+done
+check "and nothing is" "$(sum other.gguf)" "$other"
+code "train --force" 0 train text.txt -o other.gguf --dim 16 --layers 1 --context 16 --batch 4 --steps 1 --force
+says "what it replaces" "^replaces   other.gguf, with the first save after step 0$"
+check "and says it after the choices" "$(grep -n '^replaces\|^memory' err | sed 's/.*:\([a-z]*\).*/\1/' | tr '\n' ' ')" \
+    "memory replaces "
+
 # ---- endings
 for path in x.bin x.BIN x.txt x.safetensors x x/; do
     code "train -o $path" 2 train text.txt -o $path $tiny --steps 2

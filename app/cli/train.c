@@ -273,8 +273,7 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     int n = 0;
     mote_status status = checkpoints ? MOTE_OK : mote_fail(error, MOTE_MEMORY, "no memory for a list of checkpoints");
     if (!status) status = begin_folder(training, checkpoints, &n, LIMIT, error);
-    if (!status && !n && training->keeps_model)
-        note("replaces   %s, with the first save %s step 0", output, fine_tune_asked() ? "at" : "after");
+    const bool replaces = !n && training->keeps_model;
     /* A model of --from is a trained one already, so it is saved at once. */
     if (fine_tune_asked() && !n) training->keeps_model = false;
     if (!status && fine_tune_asked()) status = fine_tune_open(n ? output : NULL, prepared, error);
@@ -302,6 +301,8 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
         status = mote_trainer_create(training->model, prepared->dataset, &prepared->options, &training->trainer, error);
     if (!status) status = use_blas(training, error);
     if (!status && n) status = load_checkpoint(training, checkpoints, n, error);
+    if (!status && replaces) /* told when nothing but the disk can stand in the way */
+        note("replaces   %s, with the first save %s step 0", output, fine_tune_asked() ? "at" : "after");
     if (!status && !n) status = train_save_first(training, error);
     if (!status) status = run_begin(&training->run, n > 0, error);
     if (!status) status = write_config(training, error);
