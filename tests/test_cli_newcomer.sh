@@ -124,4 +124,42 @@ for command in "generate l.bin -p a --tokenizer" "tokenize"; do
     code "${command%% *}: a text as tokenizer" 3 $command text.txt
     says "${command%% *}: and what to do" "^hint: a.*Hugging Face folder"
 done
+
+# ---- paths in a config file begin at its folder, and so do those of a run that goes on
+mkdir -p one two
+cp m.gguf one/base.gguf
+tune="--steps 4 --batch 4 --sample-every 0 --quiet --save-every 2 --keep 9"
+(cd one && "$mote" train ../text.txt --from base.gguf -o tuned.gguf $tune) >out 2>err
+check "train --from in another folder" $? 0
+grep -q '"from":"../base.gguf"' one/tuned.run/config.json && ok "config.json names the model from its folder" ||
+    fail "config.json names the model from its folder" "$(cut -c 1-60 one/tuned.run/config.json)"
+tuned=$(sum one/tuned.gguf)
+(cd two && "$mote" train ../text.txt -o tuned.gguf --config ../one/tuned.run/config.json -q) >out 2>err
+check "--config from another folder" "$?, $(sum two/tuned.gguf)" "0, $tuned"
+rm one/tuned.run/step-000000004.checkpoint
+code "resume from another folder" 0 train text.txt --from one/base.gguf -o one/tuned.gguf --resume -q
+check "resume from another folder: the same bits" "$(sum one/tuned.gguf)" "$tuned"
+code "and by its absolute name" 0 train text.txt --from "$work/two/../one/base.gguf" -o one/tuned.gguf --resume -q
+code "and from no other model" 2 train text.txt --from m.gguf -o one/tuned.gguf --resume -q
+says "and names both" '--from is given as "m.gguf", but the run was begun with "one/base.gguf"'
+mv one moved
+(cd / && "$mote" train "$work/text.txt" -o "$work/two/tuned.gguf" --config "$work/moved/tuned.run/config.json" -q \
+    --force) >out 2>err
+check "and after the folders have moved" "$?, $(sum two/tuned.gguf)" "0, $tuned"
+printf '{"from":"%s/m.gguf","output":"written.gguf","steps":2,"batch":4,"quiet":true}' "$work" >two/c.json
+code "a config file with an absolute path" 0 train text.txt --config two/c.json
+[ -s two/written.gguf ] && ok "and -o from its folder" || fail "and -o from its folder"
+
+# ---- a run is no model
+for command in show generate "bench" "train text.txt -o none.gguf --from" "tokenize" "convert"; do
+    case $command in convert) rest=none.gguf ;; *) rest= ;; esac
+    code "$command m.run/" 3 $command m.run/ $rest
+    says "$command m.run/: says so" "^error: m.run/ is the folder of a training run, and no model"
+    says "$command m.run/: what to do" "^hint: the model of the run is m.gguf"
+done
+code "generate from a checkpoint" 3 generate m.run/step-000000003.checkpoint
+says "generate from a checkpoint: says so" "is a checkpoint of a training run, and no model"
+says "generate from a checkpoint: what to do" "^hint: the model of the run is m.gguf"
+(cd m.run && "$mote" generate step-000000003.checkpoint) 2>err
+says "generate from a checkpoint: inside" "is a checkpoint of a training run"
 finish

@@ -98,14 +98,16 @@ mote_status options_apply_cpu(mote_error *error);
 /* ---- configfile.c */
 
 /* Sets what the JSON object in `path` names and nobody has given yet. Keys are the long option names of the command's
- * groups, with - or _; unknown keys and wrong values are refused by name. Applies "cpu": no kernel has run before. */
+ * groups, with - or _; unknown keys and wrong values are refused by name. Relative paths begin at its folder. Applies
+ * "cpu": no kernel has run before. */
 mote_status config_read(const struct command *command, const char *path, mote_error *error);
 /* A number that the JSON object in `path` holds; false: there is none of this key, or no such file. */
 bool config_number(const char *path, const char *key, double *value);
-/* Appends the option's value as JSON; false, and nothing appended, when it has none. */
-bool config_value(const struct option *row, mote_buffer *buffer);
+/* Appends the option's value as JSON; false, and nothing appended, when it has none. Paths are told from `folder`, by
+ * path_from; NULL: as they were given. */
+bool config_value(const struct option *row, const char *folder, mote_buffer *buffer);
 /* {"dim":64,...}: every option of these groups that has a value. */
-void config_print(const struct option_group *const *groups, mote_buffer *buffer);
+void config_print(const struct option_group *const *groups, const char *folder, mote_buffer *buffer);
 
 /* ---- help.c */
 

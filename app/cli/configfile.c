@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "command.h"
 #include "console.h"
+#include "paths.h"
 
 static bool in_config(const struct option *row) {
     return strcmp(row->name, "config") && strcmp(row->name, "help");
@@ -24,12 +25,29 @@ static mote_status fail_key(const struct command *command, const char *path, con
     return mote_hint(error, MOTE_BAD_FILE, "keys are the long options of mote %s without the dashes", command->name);
 }
 
+/* By what the value is called in usage. A library's name without a slash is looked for by the system. */
+static bool is_path(const struct option *row, const char *text) {
+    static const char *const arguments[] = {"FILE", "MODEL", "ADAPTER"};
+    if (row->kind != OPTION_STRING && row->kind != OPTION_LIST) return false;
+    for (size_t i = 0; i < sizeof arguments / sizeof *arguments; i++)
+        if (!strcmp(row->argument, arguments[i])) return *text != 0;
+    return strstr(row->argument, "|FILE") && strchr(text, '/');
+}
+
 /* Strings that become values live as long as the process. */
 static char *keep_string(const mote_json *json) {
     char *copy = malloc(json->string.size + 1);
     if (copy && json->string.size) memcpy(copy, json->string.bytes, json->string.size);
     if (copy) copy[json->string.size] = 0;
     return copy;
+}
+
+/* A string that was kept as the value that it means: a path begins at the folder of the config file. */
+static char *keep_value(const struct option *row, char *text, const char *path) {
+    if (!text || !is_path(row, text)) return text;
+    char *meant = path_beside(path, text);
+    free(text);
+    return meant;
 }
 
 /* The strings of a list, each as if it stood on the command line. */
@@ -42,7 +60,11 @@ static mote_status read_list(const struct option *row, mote_json *json, const ch
         mote_status status = MOTE_OK;
         if (strlen(text) != json->string.size)
             status = mote_fail(error, MOTE_BAD_FILE, "%s holds a zero byte", name);
-        else if (!skip) status = option_set(row, name, text, error);
+        else if (!skip) {
+            text = keep_value(row, text, path);
+            status = text ? option_set(row, name, text, error)
+                          : mote_fail(error, MOTE_MEMORY, "%s does not fit in memory", path);
+        }
         if (status || skip) free(text);
         if (status) return status;
     }
@@ -69,7 +91,11 @@ static mote_status read_value(const struct option *row, mote_json *json, const c
         if (!text) return mote_fail(error, MOTE_MEMORY, "%s does not fit in memory", path);
         if (strlen(text) != json->string.size)
             status = mote_fail(error, MOTE_BAD_FILE, "%s holds a zero byte", name);
-        else if (!skip) status = option_set(row, name, text, error);
+        else if (!skip) {
+            text = keep_value(row, text, path);
+            status = text ? option_set(row, name, text, error)
+                          : mote_fail(error, MOTE_MEMORY, "%s does not fit in memory", path);
+        }
         if (status || skip || row->kind == OPTION_CHOICE) free(text);
     } else if (row->kind == OPTION_LIST && kind == MOTE_JSON_ARRAY) {
         status = read_list(row, json, path, name, skip, error);
@@ -156,7 +182,13 @@ static bool is_set(const struct option *row) {
     return false;
 }
 
-bool config_value(const struct option *row, mote_buffer *buffer) {
+static void print_string(const struct option *row, const char *text, const char *folder, mote_buffer *buffer) {
+    char *name = folder && is_path(row, text) ? path_from(folder, text) : NULL;
+    mote_buffer_json_string(buffer, name ? name : text, strlen(name ? name : text));
+    free(name);
+}
+
+bool config_value(const struct option *row, const char *folder, mote_buffer *buffer) {
     if (!in_config(row) || !is_set(row)) return false;
     size_t length;
     const char *text;
@@ -177,14 +209,13 @@ bool config_value(const struct option *row, mote_buffer *buffer) {
         mote_buffer_json_string(buffer, text, length);
         break;
     case OPTION_STRING:
-        text = *(const char **)row->value;
-        mote_buffer_json_string(buffer, text, strlen(text));
+        print_string(row, *(const char **)row->value, folder, buffer);
         break;
     case OPTION_LIST:
         list = row->value;
         for (int i = 0; i < list->n; i++) {
             mote_buffer_print(buffer, i ? "," : "[");
-            mote_buffer_json_string(buffer, list->items[i], strlen(list->items[i]));
+            print_string(row, list->items[i], folder, buffer);
         }
         mote_buffer_print(buffer, "]");
         break;
@@ -193,12 +224,12 @@ bool config_value(const struct option *row, mote_buffer *buffer) {
     return true;
 }
 
-void config_print(const struct option_group *const *groups, mote_buffer *buffer) {
+void config_print(const struct option_group *const *groups, const char *folder, mote_buffer *buffer) {
     const char *separator = "{";
     for (; *groups; groups++)
         for (const struct option *row = (*groups)->rows; row->name; row++) {
             mote_buffer value = {0};
-            if (config_value(row, &value)) {
+            if (config_value(row, folder, &value)) {
                 mote_buffer_print(buffer, "%s\"%s\":%s", separator, row->name, value.bytes ? value.bytes : "null");
                 separator = ",";
             }

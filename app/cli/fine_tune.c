@@ -34,24 +34,28 @@ static const char *text_of(const mote_buffer *value) { return value->bytes && !v
 
 mote_status fine_tune_resume(const char *config, mote_error *error) {
     enum { MOST = 8 };
-    mote_buffer typed[MOST] = {0};
+    mote_buffer typed[MOST] = {0}, real[MOST] = {0}; /* as given, and with the absolute names of files */
     const struct option *rows = group_source_from.rows;
     for (int i = 0; i < MOST && rows[i].name; i++)
         if (option_typed(&rows[i])) {
-            config_value(&rows[i], &typed[i]);
+            config_value(&rows[i], NULL, &typed[i]);
+            config_value(&rows[i], "/", &real[i]);
             option_forget(&rows[i]);
         }
     mote_status status = config_read(&command_train, config, error);
     for (int i = 0; i < MOST && rows[i].name; i++) {
-        mote_buffer began = {0};
-        config_value(&rows[i], &began);
-        if (!status && typed[i].size && strcmp(text_of(&typed[i]), text_of(&began)) != 0) {
+        mote_buffer began = {0}, shown = {0};
+        config_value(&rows[i], "/", &began);
+        config_value(&rows[i], NULL, &shown);
+        if (!status && typed[i].size && strcmp(text_of(&real[i]), text_of(&began)) != 0) {
             status = mote_fail(error, MOTE_USAGE, "--%s is given as %.80s, but the run was begun with %.80s",
-                               rows[i].name, text_of(&typed[i]), text_of(&began));
+                               rows[i].name, text_of(&typed[i]), text_of(&shown));
             mote_hint(error, status, "leave --%s out: the run goes on from its own model", rows[i].name);
         }
+        mote_buffer_deinit(&shown);
         mote_buffer_deinit(&began);
         mote_buffer_deinit(&typed[i]);
+        mote_buffer_deinit(&real[i]);
     }
     return status;
 }
@@ -73,13 +77,13 @@ static mote_status take_shape(const char *path, mote_model *model, mote_error *e
     const int64_t context = setup.context;
     mote_status status = MOTE_OK;
     for (int i = 0; i < MOST && rows[i].name; i++)
-        if (option_given(&rows[i])) config_value(&rows[i], &given[i]);
+        if (option_given(&rows[i])) config_value(&rows[i], NULL, &given[i]);
     if (context != UNSET_INTEGER && context < config.context) status = mote_model_shorten(model, (int)context, error);
     config = mote_model_config(model);
     setup_store_config(&config);
     for (int i = 0; i < MOST && rows[i].name; i++) {
         mote_buffer has = {0};
-        if (!status && given[i].size && config_value(&rows[i], &has) &&
+        if (!status && given[i].size && config_value(&rows[i], NULL, &has) &&
             strcmp(text_of(&given[i]), text_of(&has)) != 0) {
             const bool flag = rows[i].kind == OPTION_FLAG;
             const char *name = flag ? flag_name(rows, &rows[i], *given[i].bytes == 't') : rows[i].name;

@@ -72,7 +72,7 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
     if (option_json) {
         mote_buffer_print(&buffer, "{\"parameters\":%llu,\"train_tokens\":%llu,\"config\":",
                           (unsigned long long)training.parameters, (unsigned long long)prepared->facts.train_tokens);
-        config_print(stored, &buffer);
+        config_print(stored, NULL, &buffer);
         mote_buffer_print(&buffer, ",");
     } else {
         char text[SHORT_TEXT];

@@ -195,7 +195,7 @@ static void print_tables(const struct report *report, mote_buffer *out) {
         bool any = false;
         for (const struct option *row = (*group)->rows; row->name; row++) {
             mote_buffer value = {0};
-            if (config_value(row, &value)) {
+            if (config_value(row, NULL, &value)) {
                 if (!any) mote_buffer_print(out, "<table><caption>%s</caption>\n", (*group)->title);
                 any = true;
                 size_t size = value.size;

@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "console.h"
+#include "source.h"
 
 static int64_t position;
 static const struct option rows[] = {
@@ -16,7 +17,7 @@ static mote_status run_show(int n_arguments, const char *const *arguments, mote_
     (void)n_arguments;
     mote_model *model = NULL;
     char *text = NULL;
-    mote_status status = mote_model_open(arguments[0], &model, error);
+    mote_status status = source_open(arguments[0], &model, error);
     if (!status && position >= mote_model_config(model).context)
         status = mote_fail(error, MOTE_USAGE, "--position is %lld, but the context of %s is %d", (long long)position,
                            arguments[0], mote_model_config(model).context);

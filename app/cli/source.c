@@ -1,6 +1,10 @@
 /* The options that go with a model wherever one is opened. */
 #include "source.h"
 
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 const char *source_from;
 static const char *tokenizer;
 static struct string_list lora;
@@ -32,6 +36,23 @@ const struct option_group group_source = {"Model", rows}, group_source_text = {"
 
 bool source_has_adapters(void) { return lora.n > 0; }
 
+/* A training run leaves a folder and checkpoints that are taken for its model. */
+static mote_status fail_run(const char *path, mote_status status, mote_error *error) {
+    char file[1024], model[1024];
+    int length = (int)strlen(path);
+    const bool checkpoint = length > 11 && !strcmp(path + length - 11, ".checkpoint");
+    while (checkpoint && length && path[length - 1] != '/') length--;
+    snprintf(file, sizeof file, "%.*s%srun.jsonl", length, path, length && path[length - 1] != '/' ? "/" : "");
+    if (access(file, F_OK)) return status;
+    while (length > 1 && path[length - 1] == '/') length--;
+    const bool named = length > 4 && !strncmp(path + length - 4, ".run", 4);
+    snprintf(model, sizeof model, "%.*s.gguf", named ? length - 4 : length, path);
+    mote_fail(error, MOTE_BAD_FILE, "%s is %s of a training run, and no model", path,
+              checkpoint ? "a checkpoint" : "the folder");
+    if (named && !access(model, R_OK)) return mote_hint(error, MOTE_BAD_FILE, "the model of the run is %s", model);
+    return mote_hint(error, MOTE_BAD_FILE, "the model of a run lies beside its folder: m.gguf beside m.run");
+}
+
 mote_status source_open(const char *path, mote_model **model, mote_error *error) {
     mote_open_options options = mote_open_options_default();
     options.tokenizer = tokenizer;
@@ -39,5 +60,6 @@ mote_status source_open(const char *path, mote_model **model, mote_error *error)
     options.n_lora = lora.n;
     options.lora_scale = (float)lora_scale;
     if (!lora.n && lora_scale != 1) return mote_fail(error, MOTE_USAGE, "--lora-scale needs a --lora ADAPTER");
-    return mote_model_open_with(path, &options, model, error);
+    mote_status status = mote_model_open_with(path, &options, model, error);
+    return status == MOTE_BAD_FILE ? fail_run(path, status, error) : status;
 }

@@ -23,7 +23,8 @@ static int64_t save_every, evaluate_every, sample_every = UNSET_INTEGER, keep = 
 static const struct option file_rows[] = {
     {"output", 'o', OPTION_STRING, &output, "FILE", 0, 0, "model.gguf",
      "the model to write; m.gguf has its run beside it in m.run"},
-    {"config", 0, OPTION_STRING, &config_file, "FILE", 0, 0, NULL, "a JSON object with long option names as keys"},
+    {"config", 0, OPTION_STRING, &config_file, "FILE", 0, 0, NULL,
+     "a JSON object with long option names as keys; paths in it begin at its folder"},
     {"resume", 0, OPTION_FLAG, &resume, NULL, 0, 0, NULL, "go on from the newest checkpoint that can be read"},
     OUTPUT_FORCE_ROW("start anew, and replace the model and the run that are there already"),
     {0},
@@ -102,7 +103,7 @@ static mote_status begin_folder(struct training *training, int64_t *checkpoints,
 
 static mote_status write_config(struct training *training, mote_error *error) {
     mote_buffer buffer = {0};
-    config_print(stored(), &buffer);
+    config_print(stored(), training->run.path, &buffer);
     mote_buffer_print(&buffer, "\n");
     return run_write(run_path(&training->run, "config.json"), &buffer, error);
 }
@@ -126,7 +127,7 @@ static void log_start(struct training *training, int n_texts, const char *const 
                       (unsigned long long)prepared->facts.validation_tokens,
                       (unsigned long long)prepared->plan.parameters, (unsigned long long)prepared->plan.total_bytes,
                       prepared->options.threads ? prepared->options.threads : mote_cpu_cores(), mote_cpu_detect());
-    config_print(stored(), &buffer);
+    config_print(stored(), NULL, &buffer);
     if (*training->blas_used) {
         mote_buffer_print(&buffer, ",\"blas\":");
         mote_buffer_json_string(&buffer, training->blas_used, strlen(training->blas_used));

@@ -1,0 +1,65 @@
+/* Relative names by the real names of two folders: what differs behind their common beginning, and ".." for the rest.
+ */
+#include "paths.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+
+static char *finish(mote_buffer *buffer) { /* for free(), as realpath's */
+    char *copy = buffer->failed || !buffer->bytes ? NULL : strdup(buffer->bytes);
+    mote_buffer_deinit(buffer);
+    return copy;
+}
+
+/* The absolute name: of what is there, else that of its folder and its own. NULL: the folder is not there. */
+static char *real_name(const char *path) {
+    char *whole = realpath(path, NULL);
+    if (whole) return whole;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    char *real = folder ? realpath(folder, NULL) : NULL;
+    mote_buffer joined = {0};
+    if (real) mote_buffer_print(&joined, "%s%s%s", real, strcmp(real, "/") ? "/" : "", name);
+    free(folder);
+    free(real);
+    return finish(&joined);
+}
+
+char *path_from(const char *folder, const char *path) {
+    const bool absolute = !strcmp(folder, "/");
+    if (*path == '/' && !absolute) return strdup(path);
+    char *from = realpath(folder, NULL), *to = from ? real_name(path) : NULL, *result = NULL;
+    if (!to || absolute) {
+        free(from);
+        return to ? to : strdup(path);
+    }
+    /* Whole names that both begin with; the root is none. */
+    size_t common = 0, same = 0;
+    while (from[same] && from[same] == to[same]) {
+        same++;
+        if ((!from[same] || from[same] == '/') && (!to[same] || to[same] == '/')) common = same;
+    }
+    mote_buffer name = {0};
+    for (const char *at = from + common; *at; at++)
+        if (*at == '/' && at[1]) mote_buffer_print(&name, "../");
+    if (to[common]) mote_buffer_print(&name, "%s", to + common + (to[common] == '/'));
+    if (!name.size) mote_buffer_print(&name, ".");
+    result = finish(&name);
+    free(from);
+    free(to);
+    return result;
+}
+
+char *path_beside(const char *beside, const char *path) {
+    const char *slash = strrchr(beside, '/');
+    if (*path == '/' || !slash) return strdup(path);
+    mote_buffer joined = {0};
+    mote_buffer_print(&joined, "%.*s%s", (int)(slash - beside) + 1, beside, path);
+    char *name = finish(&joined), *here = name ? path_from(".", name) : NULL;
+    free(name);
+    return here;
+}
