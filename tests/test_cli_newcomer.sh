@@ -162,4 +162,34 @@ says "generate from a checkpoint: says so" "is a checkpoint of a training run, a
 says "generate from a checkpoint: what to do" "^hint: the model of the run is m.gguf"
 (cd m.run && "$mote" generate step-000000003.checkpoint) 2>err
 says "generate from a checkpoint: inside" "is a checkpoint of a training run"
+
+# ---- a plan for a finished model
+code "plan --from" 0 plan text.txt --from m.gguf --json
+json "plan --from --json" parameters training inference config
+grep -q '"from":"m.gguf"' out && grep -q '"dim":16,' out && ok "plan --from has the model's shape" ||
+    fail "plan --from has the model's shape"
+cp out plan.json
+code "and train --from does what it says" 0 train text.txt --from m.gguf -o planned.gguf -q --steps 2 --json
+check "the same learning rate" "$(grep -o '"lr":[0-9.e-]*' plan.json)" "$(grep -o '"lr":[0-9.e-]*' \
+    planned.run/config.json)"
+check "the same parameters" "$(grep -o '"parameters":[0-9]*' plan.json)" "$(grep -o '"parameters":[0-9]*' out)"
+code "plan --from without a text" 0 plan --from l.bin --tokens 5000
+grep -q '^text       none: 5000 tokens of a vocabulary' out && ok "and says what it assumes" ||
+    fail "and says what it assumes"
+code "plan --from with a text: a tokenizer is needed" 3 plan text.txt --from l.bin
+code "plan --from and another shape" 2 plan --from m.gguf --dim 64
+says "plan --from and another shape, says so" "--dim is given as 64, but m.gguf has 16"
+code "plan: adapters of no model" 2 plan --lora x
+code "plan of a model as text" 3 plan m.gguf
+says "plan of a model as text, says so" "^error: m.gguf is a model (GGUF), where a text is needed"
+says "plan of a model as text, what to do" "^hint: .*--from MODEL"
+code "help plan" 0 help plan
+grep -q -- '--from MODEL' out && ok "help plan has --from" || fail "help plan has --from"
+
+# ---- a model where a text is needed
+for command in "train m.gguf -o none.gguf" "eval m.gguf l.bin" "quantize m.gguf none.gguf --evaluate l.bin"; do
+    code "${command%% *}: a model as text" 3 $command
+    says "${command%% *}: a model as text, says so" "is a model (.*), where a text is needed"
+    says "${command%% *}: a model as text, what to do" "^hint: .*TEXT"
+done
 finish

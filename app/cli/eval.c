@@ -47,7 +47,9 @@ static mote_status run_eval(int n_arguments, const char *const *arguments, mote_
     mote_status status = source_open(arguments[0], &model, error);
     const mote_tokenizer *tokenizer = NULL;
     if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
-    if (!status) status = mote_corpus_open(arguments + 1, n_arguments - 1, &options, &corpus, error);
+    if (!status)
+        status = source_texts(arguments + 1, n_arguments - 1, &options,
+                              "one model is measured at a time: mote eval MODEL TEXT...", &corpus, error);
     if (!status) status = mote_dataset_create(corpus, tokenizer, &dataset, error);
     if (!status) status = mote_evaluate(model, dataset, MOTE_SPLIT_TRAIN, 0, (int)option_threads, &result, error);
     if (!status) {

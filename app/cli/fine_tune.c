@@ -14,7 +14,7 @@
 bool fine_tune_asked(void) { return source_from != NULL; }
 
 mote_status fine_tune_check(const char *output, mote_error *error) {
-    if (source_from) return output_spare(source_from, output, "model of --from", error);
+    if (source_from) return output ? output_spare(source_from, output, "model of --from", error) : MOTE_OK;
     for (const struct option *row = group_source_from.rows; row->name; row++) {
         if (!option_typed(row)) continue;
         mote_fail(error, MOTE_USAGE, "--%s belongs to a model that is trained further", row->name);
@@ -126,11 +126,12 @@ static mote_status take_tokenizer(const char *path, const mote_model *model, mot
     return MOTE_OK;
 }
 
-mote_status fine_tune_open(const char *saved, struct prepared *prepared, mote_error *error) {
+mote_status fine_tune_open(const char *saved, bool reads_text, struct prepared *prepared, mote_error *error) {
     const char *path = saved ? saved : source_from;
     mote_status status =
         saved ? mote_model_open(saved, &prepared->source, error) : source_open(path, &prepared->source, error);
-    if (!status) status = take_tokenizer(path, prepared->source, error);
+    if (!status && (reads_text || mote_model_tokenizer(prepared->source)))
+        status = take_tokenizer(path, prepared->source, error);
     if (!status) status = take_shape(path, prepared->source, error);
     prepared->fine_tuning = true;
     if (status || saved) return status;

@@ -5,8 +5,10 @@
 #include "command.h"
 #include "conflicts.h"
 #include "console.h"
+#include "fine_tune.h"
 #include "prepare.h"
 #include "setup.h"
+#include "source.h"
 
 static int64_t n_tokens = 1000000;
 static const struct option rows[] = {
@@ -16,9 +18,9 @@ static const struct option rows[] = {
 };
 static const struct option_group group = {"Without a text", rows};
 static const struct option_group *const groups[] = {
-    &group_tokenizer, &group_shape,  &group_batch, &group_length, &group_optimizer,
-    &group_numbers,   &group_seed,   &group,       &group_corpus, &group_threads, &group_memory,
-    &group_json,      &group_common, NULL};
+    &group_source_from, &group_tokenizer, &group_shape, &group_batch,  &group_length,  &group_optimizer, &group_numbers,
+    &group_seed,        &group,           &group_corpus, &group_threads, &group_memory, &group_json,      &group_common,
+    NULL};
 
 /* What a weight is in memory. */
 static const char *forms(const mote_train_options *training) {
@@ -65,21 +67,24 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
     if (!status) status = mote_plan_memory(&prepared->config, NULL, &session, &inference, error);
     if (status) return status;
     mote_buffer buffer = {0};
-    static const struct option_group *const stored[] = {&group_tokenizer, &group_shape, &group_batch, &group_optimizer,
-                                                        &group_numbers, &group_seed, NULL};
+    static const struct option_group *const stored[] = {&group_source_from, &group_tokenizer, &group_shape,
+                                                        &group_batch,       &group_optimizer, &group_numbers,
+                                                        &group_seed,        NULL};
     setup_store(&prepared->config, &prepared->options);
     setup.vocab = prepared->config.vocab;
     if (option_json) {
         mote_buffer_print(&buffer, "{\"parameters\":%llu,\"train_tokens\":%llu,\"config\":",
                           (unsigned long long)training.parameters, (unsigned long long)prepared->facts.train_tokens);
-        config_print(stored, NULL, &buffer);
+        config_print(stored + !fine_tune_asked(), NULL, &buffer);
         mote_buffer_print(&buffer, ",");
     } else {
         char text[SHORT_TEXT];
         if (!prepared->corpus)
             mote_buffer_print(&buffer, "text       none: %lld tokens of a vocabulary of %d are assumed%s\n",
                               (long long)n_tokens, prepared->config.vocab,
-                              option_typed(&rows[0]) ? "" : " (--tokens, --vocab)");
+                              option_typed(&rows[0])  ? ""
+                              : prepared->fine_tuning ? " (--tokens)"
+                                                      : " (--tokens, --vocab)");
         mote_buffer_print(&buffer, "%s", prepared->reasons ? prepared->reasons : "");
         mote_buffer_print(&buffer, "\nparameters     %14llu  %s\n", (unsigned long long)training.parameters,
                           text_count((double)training.parameters, text));
@@ -103,14 +108,21 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
 static mote_status run_plan(int n_arguments, const char *const *arguments, mote_error *error) {
     struct prepared prepared = {0};
     mote_status status = conflicts_check(&command_plan, n_arguments, error);
-    if (status) return status;
+    if (!status) status = fine_tune_check(NULL, error);
+    if (!status && fine_tune_asked()) status = fine_tune_open(NULL, n_arguments > 0, &prepared, error);
+    if (status) {
+        prepared_deinit(&prepared);
+        return status;
+    }
     if (n_arguments) {
         status = prepare_corpus(n_arguments, arguments, &prepared, error);
         if (!status) status = prepare_tokenizer(NULL, &prepared, error);
         if (!status) status = prepare_dataset(&prepared, error);
     } else {
         double validation = setup.validation >= 0 ? setup.validation : 0.1; /* NAN: not given */
-        prepared.facts.vocab = setup.vocab == UNSET_INTEGER ? 256 : (int)setup.vocab;
+        prepared.facts.vocab = prepared.source                 ? mote_model_config(prepared.source).vocab
+                               : setup.vocab == UNSET_INTEGER ? 256
+                                                              : (int)setup.vocab;
         prepared.facts.validation_tokens = (uint64_t)(validation * (double)n_tokens);
         prepared.facts.train_tokens = (uint64_t)n_tokens - prepared.facts.validation_tokens;
         prepared.facts.train_bytes = prepared.facts.train_tokens * 4;
@@ -125,9 +137,9 @@ const struct command command_plan = {
     .name = "plan",
     .arguments = "[TEXT...]",
     .summary = "say what a training run would choose and the memory it needs",
-    .details = "Takes the options of mote train that say how a new model is trained. With TEXT the choices are made "
-               "for that text; without, for --tokens and "
-               "--vocab. No model is built.",
+    .details = "Takes the options of mote train that say what is trained and how: a new model, or with --from a "
+               "finished one further. With TEXT the choices are made for that text; without, for --tokens and --vocab. "
+               "No model is built.",
     .example = "mote plan corpus.txt --dim 256 --layers 8",
     .least = 0,
     .most = -1,

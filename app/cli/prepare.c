@@ -10,6 +10,7 @@
 #include "console.h"
 #include "sampling.h"
 #include "setup.h"
+#include "source.h"
 
 static int skip_bad;
 static const struct option rows[] = {
@@ -45,7 +46,10 @@ mote_status prepare_corpus(int n_texts, const char *const *texts, struct prepare
         paths[i] = here ? "/dev/stdin" : texts[i];
     }
     if (from_input) options.temporary = "."; /* beside the text would be in /dev */
-    if (!status) status = mote_corpus_open(paths, n_texts, &options, &prepared->corpus, error);
+    if (!status)
+        status = source_texts(paths, n_texts, &options,
+                              "a model to train further is given as --from MODEL, and beside it a TEXT",
+                              &prepared->corpus, error);
     free(paths);
     if (status) return status;
     mote_corpus_info info = mote_corpus_describe(prepared->corpus);

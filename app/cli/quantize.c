@@ -152,7 +152,10 @@ static mote_status read_text(struct run *run, int which, const struct string_lis
     options.validation = validation;
     options.skip_bad = skip_bad;
     mote_status status = model_tokenizer(run->model, run->input, &tokenizer, error);
-    if (!status) status = mote_corpus_open(texts->items, texts->n, &options, &run->corpus[which], error);
+    if (!status)
+        status = source_texts(texts->items, texts->n, &options,
+                              "the losses are told on a text: --calibrate TEXT, --evaluate TEXT", &run->corpus[which],
+                              error);
     if (!status) status = mote_dataset_create(run->corpus[which], tokenizer, &run->dataset[which], error);
     if (status) return status;
     const mote_dataset *dataset = run->dataset[which];

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const char *source_from;
@@ -62,4 +63,20 @@ mote_status source_open(const char *path, mote_model **model, mote_error *error)
     if (!lora.n && lora_scale != 1) return mote_fail(error, MOTE_USAGE, "--lora-scale needs a --lora ADAPTER");
     mote_status status = mote_model_open_with(path, &options, model, error);
     return status == MOTE_BAD_FILE ? fail_run(path, status, error) : status;
+}
+
+mote_status source_texts(const char *const *paths, int n, const mote_corpus_options *options, const char *hint,
+                         mote_corpus **corpus, mote_error *error) {
+    mote_status status = mote_corpus_open(paths, n, options, corpus, error);
+    for (int i = 0; i < n && status == MOTE_BAD_FILE; i++) {
+        struct stat info;
+        mote_model *model = NULL;
+        if (stat(paths[i], &info) || !S_ISREG(info.st_mode) || mote_model_open(paths[i], &model, NULL)) continue;
+        mote_fail(error, status, "%s is a model (%s), where a text is needed", paths[i],
+                  mote_model_describe(model).form);
+        mote_hint(error, status, "%s", hint);
+        mote_model_close(model);
+        break;
+    }
+    return status;
 }

@@ -1,4 +1,5 @@
-/* Opening the model a command works on, of any form, with the tokenizer and the adapters that its options name. */
+/* Opening what a command works on: a model of any form, with the tokenizer and the adapters that its options name, and
+ * texts. What is given in the place of the other is named as what it is. */
 #ifndef MOTE_CLI_SOURCE_H
 #define MOTE_CLI_SOURCE_H
 
@@ -11,5 +12,8 @@ extern const struct option_group group_source_from;
 extern const char *source_from; /* --from; NULL: not given */
 mote_status source_open(const char *path, mote_model **model, mote_error *error);
 bool source_has_adapters(void);
+/* Opens texts. Where one of them is a model the hint is said, which is what to do with a model. */
+mote_status source_texts(const char *const *paths, int n, const mote_corpus_options *options, const char *hint,
+                         mote_corpus **corpus, mote_error *error);
 
 #endif

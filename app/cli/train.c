@@ -277,7 +277,7 @@ static mote_status prepare_training(struct training *training, int n_texts, cons
     const bool replaces = !n && training->keeps_model;
     /* A model of --from is a trained one already, so it is saved at once. */
     if (fine_tune_asked() && !n) training->keeps_model = false;
-    if (!status && fine_tune_asked()) status = fine_tune_open(n ? output : NULL, prepared, error);
+    if (!status && fine_tune_asked()) status = fine_tune_open(n ? output : NULL, true, prepared, error);
     if (!status) status = prepare_corpus(n_texts, texts, prepared, error);
     /* Beside a checkpoint of step 0 the model may still be that of an earlier run, with another tokenizer. */
     if (!status) status = prepare_tokenizer(n && checkpoints[0] > 0 ? output : NULL, prepared, error);
