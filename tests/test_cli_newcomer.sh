@@ -192,4 +192,9 @@ for command in "train m.gguf -o none.gguf" "eval m.gguf l.bin" "quantize m.gguf 
     says "${command%% *}: a model as text, says so" "is a model (.*), where a text is needed"
     says "${command%% *}: a model as text, what to do" "^hint: .*TEXT"
 done
+
+# ---- both streams in one pipe: messages come behind what was printed before them
+"$mote" profile decode --dim 16 --layers 24 --context 16 -n 2 --all-layers -o p.html 2>&1 | cat >both
+check "a note comes behind the table" "$(tail -n 1 both)" "wrote p.html"
+[ "$(wc -c <both)" -gt 4096 ] && ok "which is longer than a buffer" || fail "which is longer than a buffer"
 finish

@@ -74,27 +74,36 @@ int console_width(void) {
     return size.ws_col;
 }
 
+/* What is already printed goes out first: where both streams are one pipe, a message would land inside a table. */
+static void say(const char *label, const char *color, const char *format, va_list arguments) {
+    out_flush();
+    if (label && console_color()) fprintf(stderr, "\033[1;%sm%s:\033[0m ", color, label);
+    else if (label) fprintf(stderr, "%s: ", label);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
 void note(const char *format, ...) {
     if (is_quiet) return;
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    say(NULL, NULL, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
-}
-
-static void print_label(const char *label, const char *color) {
-    if (console_color()) fprintf(stderr, "\033[1;%sm%s:\033[0m ", color, label);
-    else fprintf(stderr, "%s: ", label);
 }
 
 void warn(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    print_label("warning", "33");
-    vfprintf(stderr, format, arguments);
+    say("warning", "33", format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
+}
+
+static void __attribute__((format(printf, 3, 4)))
+say_labelled(const char *label, const char *color, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    say(label, color, format, arguments);
+    va_end(arguments);
 }
 
 void note_past_peak(double percent) {
@@ -104,13 +113,10 @@ void note_past_peak(double percent) {
 }
 
 void print_error(const mote_error *error) {
-    fflush(stdout);
-    if (error->status == MOTE_INTERRUPTED) print_label("interrupted", "33");
-    else print_label("error", "31");
-    fprintf(stderr, "%s\n", error->message[0] ? error->message : mote_status_text(error->status));
-    if (!error->hint[0]) return;
-    print_label("hint", "36");
-    fprintf(stderr, "%s\n", error->hint);
+    const bool ended = error->status == MOTE_INTERRUPTED;
+    say_labelled(ended ? "interrupted" : "error", ended ? "33" : "31", "%s",
+                 error->message[0] ? error->message : mote_status_text(error->status));
+    if (error->hint[0]) say_labelled("hint", "36", "%s", error->hint);
 }
 
 const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
