@@ -197,4 +197,23 @@ done
 "$mote" profile decode --dim 16 --layers 24 --context 16 -n 2 --all-layers -o p.html 2>&1 | cat >both
 check "a note comes behind the table" "$(tail -n 1 both)" "wrote p.html"
 [ "$(wc -c <both)" -gt 4096 ] && ok "which is longer than a buffer" || fail "which is longer than a buffer"
+
+# ---- what train says does not contradict itself
+head -c 3000 text.txt >short.txt
+code "ten steps" 0 train short.txt -o short.gguf --steps 10
+check "ten steps: no other number of them" "$(grep '^choice' err | grep -o '[0-9][0-9]* steps' | sort -u)" ""
+says "ten steps: how the batch came about" "^choice     batch .* tokens a step, at most a quarter of the text$"
+says "ten steps: evaluated twice" "^evaluate   every 5 steps"
+check "ten steps: a loss stands at the step it is of" "$(sed -n 's|^step \([0-9]*\)/10 .*val.*|\1|p' err)" 5
+code "three steps" 0 train short.txt -o short.gguf --steps 3 --force
+says "three steps: evaluated at the end" "^evaluate   at the end, val over all"
+check "three steps: and not before" "$(grep -c '^step .*val' err)" 0
+code "steps of less than an evaluation reads" 0 train text.txt -o short.gguf --context 64 --batch 1 --steps 100 --force
+every=$(sed -n 's/^evaluate   every \([0-9]*\) steps.*/\1/p' err)
+[ "${every:-0}" -ge 20 ] && ok "it is evaluated less often" || fail "it is evaluated less often" "every $every"
+code "--evaluate-every as it is given" 0 train short.txt -o short.gguf --steps 6 --evaluate-every 1 --force
+check "and each step has a loss" "$(grep -c '^step .*val' err)" 5
+awk 'BEGIN { for (i = 0; i < 1500; i++) printf "%c", 97 + (s = (s * 1103 + 12345) % 65536) / 2521 }' >noise.txt
+code "overfitting" 0 train noise.txt -o short.gguf --validation 0.4 --steps 300 --force
+says "overfitting: on which tokens" "^overfit    over the [0-9]* tokens measured on the way, validation loss was lower"
 finish

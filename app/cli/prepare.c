@@ -157,7 +157,6 @@ static mote_status measure_step(const mote_config *config, const mote_train_opti
 /* Of both passes of the recipe: the first chose shape and batch, the second what hangs on the steps. A line of the
  * first whose word begins a line of the second is superseded by it, and so are its steps by the measured ones. */
 static char *merge_reasons(const char *first, const char *second, const char *steps) {
-    static const char guess[] = ", for about ";
     mote_buffer merged = {0};
     for (const char *line = first; line && *line;) {
         size_t length = strcspn(line, "\n"), word = strcspn(line, " \n");
@@ -166,11 +165,7 @@ static char *merge_reasons(const char *first, const char *second, const char *st
             again = !strncmp(other, line, word) && other[word] == ' ';
             other += strcspn(other, "\n");
         }
-        size_t kept = length;
-        if (!strncmp(line, "batch ", 6))
-            for (size_t i = 0; i + sizeof guess <= length && kept == length; i++)
-                if (!strncmp(line + i, guess, sizeof guess - 1)) kept = i;
-        if (!again) mote_buffer_print(&merged, "%.*s\n", (int)kept, line);
+        if (!again) mote_buffer_print(&merged, "%.*s\n", (int)length, line);
         line += length + (line[length] == '\n');
     }
     mote_buffer_print(&merged, "%s%s", steps, second ? second : "");

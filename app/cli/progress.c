@@ -68,9 +68,11 @@ static void draw(struct progress *progress, const struct progress_state *state) 
     progress->drawn = true;
 }
 
-static void print_line(const struct progress *progress, const struct progress_state *state) {
+/* `measured` at this step: a line with the loss of an earlier one would be read as this one's. */
+static void print_line(const struct progress *progress, const struct progress_state *state, bool measured) {
     char speed[SHORT_TEXT], left[SHORT_TEXT], validation[24] = "";
-    if (isfinite(progress->validation)) snprintf(validation, sizeof validation, "  val %.4f", progress->validation);
+    if (measured && isfinite(progress->validation))
+        snprintf(validation, sizeof validation, "  val %.4f", progress->validation);
     if (progress->terminal) { /* the bar below it has the rest */
         note("step %lld/%lld  loss %.4f%s", (long long)state->step, (long long)progress->steps, state->loss,
              validation);
@@ -88,7 +90,7 @@ void progress_show(struct progress *progress, const struct progress_state *state
         double now = now_seconds();
         if (always) {
             progress_clear(progress);
-            print_line(progress, state);
+            print_line(progress, state, true);
         } else if (state->step < progress->steps && now - progress->last_draw < 0.1) return;
         progress->last_draw = now;
         draw(progress, state);
@@ -98,7 +100,7 @@ void progress_show(struct progress *progress, const struct progress_state *state
     int64_t every = progress->steps / 20 > 0 ? progress->steps / 20 : 1;
     while (progress->next_line <= state->step)
         progress->next_line += progress->next_line < every ? every - progress->next_line : every;
-    print_line(progress, state);
+    print_line(progress, state, always);
 }
 
 void progress_leave(struct progress *progress) {

@@ -33,8 +33,8 @@ static const struct option run_rows[] = {
     {"save-every", 0, OPTION_INTEGER, &save_every, "N", 0, 1e12, "0: ten times a run and every 10 minutes",
      "steps between checkpoints"},
     {"keep", 0, OPTION_INTEGER, &keep, "K", 1, 1000, "2", "checkpoints to keep"},
-    {"evaluate-every", 0, OPTION_INTEGER, &evaluate_every, "N", 0, 1e12, "0: twenty times a run",
-     "steps between evaluations"},
+    {"evaluate-every", 0, OPTION_INTEGER, &evaluate_every, "N", 0, 1e12,
+     "0: twenty times a run, fewer where it is short", "steps between evaluations"},
     {"sample-every", 0, OPTION_INTEGER, &sample_every, "N", 0, 1e12, "five times a run",
      "steps between samples of generated text; 0: none"},
     {"sample-prompt", 0, OPTION_STRING, &sample_prompt, "TEXT", 0, 0, "the first words of TEXT",
@@ -158,6 +158,17 @@ static mote_status load_checkpoint(struct training *training, const int64_t *ste
     return status;
 }
 
+/* Of a short run: an evaluation costs as much as a step or two of a tiny model, whatever it reads, and the least that
+ * it reads may be more than a step does. Forward is a third of a step; a twentieth of the run may go there. */
+static int64_t evaluation_interval(const struct training *training) {
+    enum { LEAST = 5 };
+    const mote_train_options *options = &training->prepared->options;
+    const double step = (double)options->batch * options->accumulate * training->prepared->config.context;
+    const int64_t every = training->evaluate_every < LEAST ? LEAST : training->evaluate_every;
+    const double affordable = ceil((double)train_evaluation_tokens(training) / 3 / (0.05 * step));
+    return affordable > (double)every ? (int64_t)affordable : every;
+}
+
 static void set_intervals(struct training *training, const char *text) {
     int64_t steps = training->prepared->options.steps;
     struct {
@@ -171,6 +182,7 @@ static void set_intervals(struct training *training, const char *text) {
         *intervals[i].to = every > 0 ? every : 1;
     }
     if (sample_every == 0) training->sample_every = 0;
+    if (!evaluate_every) training->evaluate_every = evaluation_interval(training);
     training->log_every = 1 + steps / 20000; /* run.jsonl stays below about 5 MB */
     training->output = output;
     training->type = setup_type();
@@ -245,7 +257,9 @@ static void print_prepared(const struct training *training) {
          there ? text_bytes((double)there, available) : "", there ? " available" : "");
     unsigned long long part = train_evaluation_tokens(training), whole = prepared->facts.validation_tokens;
     const long long every = training->evaluate_every;
-    if (whole && part < whole)
+    if (whole && prepared->options.steps - every <= every / 2)
+        note("evaluate   at the end, val over all %llu validation tokens", whole);
+    else if (whole && part < whole)
         note("evaluate   every %lld step%s, val over %llu of the %llu validation tokens, evenly spread; at the end "
              "over all",
              every, plural((uint64_t)every), part, whole);

@@ -47,9 +47,15 @@ static void print_overfitting(const struct training *training) {
         if (history->evaluations[i].step < step && (!best || history->evaluations[i].loss < best->loss))
             best = &history->evaluations[i];
     if (!best || !(best->loss < 0.99 * training->last_part_loss)) return;
-    note("overfit    validation loss was lower at step %lld (%.4f) than at the end (%.4f): fewer --steps or --epochs, "
-         "or a higher --dropout (now %g), would do better",
-         (long long)best->step, best->loss, training->last_part_loss, training->prepared->options.dropout);
+    /* On a part these are other numbers than the result's, which is of the whole. */
+    const uint64_t part = train_evaluation_tokens(training);
+    char where[80] = "";
+    if (part < training->prepared->facts.validation_tokens)
+        snprintf(where, sizeof where, "over the %llu tokens measured on the way, ", (unsigned long long)part);
+    note(
+        "overfit    %svalidation loss was lower at step %lld (%.4f) than at the end (%.4f): fewer --steps or --epochs, "
+        "or a higher --dropout (now %g), would do better",
+        where, (long long)best->step, best->loss, training->last_part_loss, training->prepared->options.dropout);
 }
 
 static double tokens_per_second(const struct history *history) {
@@ -69,7 +75,8 @@ void train_print_summary(const struct training *training, const char *text) {
                                                          : "no part of the text was kept for validation");
     if (training->have_final) print_overfitting(training);
     if (training->out_of_time)
-        note("time       was over at step %lld of %lld: this machine was busier than when it was measured",
+        note("time       was over at step %lld of %lld: a step was measured to be faster, or evaluations and saves "
+             "took long",
              (long long)mote_trainer_steps_done(training->trainer), (long long)training->prepared->options.steps);
     note("speed      %s tokens in %s, %.0f tokens/s", text_count((double)history->tokens, count),
          text_seconds(history->seconds, time), tokens_per_second(history));

@@ -173,11 +173,12 @@ static void choose_batch(cook *c) {
         double least = fmin((double)recipe.step_tokens_per_dim * c->config->dim, wanted / 200);
         while (tokens < recipe.most_step_tokens && (tokens < least || wanted / tokens > recipe.steps_wanted))
             tokens *= 2;
+        const double unbounded = tokens;
         while (tokens > context && tokens > c->train_tokens / 4) tokens /= 2;
         double batch = tokens / context / o->accumulate;
         mote_train_options_fill(o, "batch", batch < 1 ? 1 : floor(batch));
-        mote_buffer_print(&c->reasons, "batch %d: %d tokens a step, for about %.0f steps\n", o->batch,
-                          o->batch * context * o->accumulate, wanted / ((double)o->batch * context * o->accumulate));
+        mote_buffer_print(&c->reasons, "batch %d: %d tokens a step%s\n", o->batch, o->batch * context * o->accumulate,
+                          tokens < unbounded ? ", at most a quarter of the text" : "");
     }
     c->step_tokens = (double)o->batch * context * o->accumulate;
 }
