@@ -681,8 +681,8 @@ code "plan without a text" 0 plan
 grep -q '1000000 tokens .* are assumed' out && ok "plan says what it assumes" || fail "plan says what it assumes"
 code "plan --json" 0 plan --dim 64 --layers 2 --vocab 300 --tokens 100000 --json
 json "plan --json has its keys" parameters training inference config
-code "bench" 0 bench m.gguf -p 48 -n 16 -r 2
-grep -q 'pp48' out && grep -q 'tg16' out && ok "bench: its rows" || fail "bench: its rows"
+code "bench" 0 bench m.gguf -p 24 -n 16 -r 2
+grep -q 'pp24' out && grep -q 'tg16' out && ok "bench: its rows" || fail "bench: its rows"
 for form in md csv json; do code "bench -o $form" 0 bench m.gguf -p 16 -n 4 -r 2 -o $form -t 1; done
 json "bench -o json parses" model tests params threads
 grep -q '"threads":1,' out && ok "bench: threads" || fail "bench: threads"

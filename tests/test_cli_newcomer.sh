@@ -216,4 +216,13 @@ check "and each step has a loss" "$(grep -c '^step .*val' err)" 5
 awk 'BEGIN { for (i = 0; i < 1500; i++) printf "%c", 97 + (s = (s * 1103 + 12345) % 65536) / 2521 }' >noise.txt
 code "overfitting" 0 train noise.txt -o short.gguf --validation 0.4 --steps 300 --force
 says "overfitting: on which tokens" "^overfit    over the [0-9]* tokens measured on the way, validation loss was lower"
+
+# ---- bench stays within the context
+code "bench beyond the context" 0 bench m.gguf -p 512 -n 17 -r 1
+says "bench beyond the context: says so" "^note       the model's context is 16 tokens: pp512 becomes pp16$"
+says "bench beyond the context: of both" "tg17 becomes tg16$"
+check "bench beyond the context: its rows" "$(grep -o '[pt][pg][0-9][0-9]*' out | tr '\n' ' ')" "pp16 tg16 "
+code "bench within the context" 0 bench m.gguf -p 16 -n 16 -r 1 --json
+grep -q '"test":"pp16"' out && ok "and says nothing of it" || fail "and says nothing of it"
+check "bench within the context: nothing on standard error" "$(wc -c <err | tr -d ' ')" 0
 finish

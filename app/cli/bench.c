@@ -1,6 +1,6 @@
 /* mote bench: prefill and decode speed of a model, in the manner of llama-bench: pp512 reads 512 tokens in batches,
- * tg128 decodes 128 tokens one at a time from an empty context. Each test runs once unmeasured, then -r times. Tests
- * longer than the model's context start it anew where it is full. */
+ * tg128 decodes 128 tokens one at a time from an empty context. Each test runs once unmeasured, then -r times. No
+ * test is longer than the model's context: positions that it was not made for would be measured. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,8 +14,10 @@
 static int64_t n_prompt = 512, n_generate = 128, repetitions = 5;
 static int format;
 static const struct option rows[] = {
-    {"prompt", 'p', OPTION_INTEGER, &n_prompt, "N", 0, 1048576, "512", "tokens to read; 0: leave this test out"},
-    {"generate", 'n', OPTION_INTEGER, &n_generate, "N", 0, 1048576, "128", "tokens to decode; 0: leave this test out"},
+    {"prompt", 'p', OPTION_INTEGER, &n_prompt, "N", 0, 1048576, "512",
+     "tokens to read, up to the context; 0: leave this test out"},
+    {"generate", 'n', OPTION_INTEGER, &n_generate, "N", 0, 1048576, "128",
+     "tokens to decode, up to the context; 0: leave this test out"},
     {"repetitions", 'r', OPTION_INTEGER, &repetitions, "N", 1, 1000, "5", "times each test is measured"},
     {"output", 'o', OPTION_CHOICE, &format, "md|csv|json", 0, 0, "md", "form of the table; json is what --json prints"},
     {0},
@@ -26,7 +28,7 @@ static const struct option_group *const groups[] = {&group,      &group_source, 
 
 struct bench {
     mote_session *session;
-    int context, batch, vocab;
+    int batch, vocab;
     int32_t *token, *position;
     uint8_t *none; /* zeros: reading a prompt wants the logits of its last token alone */
     uint64_t random;
@@ -34,23 +36,18 @@ struct bench {
 
 /* Runs n tokens of `step` at a time. */
 static mote_status run_tokens(struct bench *bench, int64_t n, int step, mote_error *error) {
-    int held = 0;
     mote_session_truncate(bench->session, 0, 0);
     for (int64_t done = 0; done < n;) {
-        if (held == bench->context) mote_session_truncate(bench->session, 0, held = 0);
-        int count = step;
-        if (count > n - done) count = (int)(n - done);
-        if (count > bench->context - held) count = bench->context - held;
+        const int count = step < n - done ? step : (int)(n - done);
         for (int i = 0; i < count; i++) {
             bench->random = bench->random * 6364136223846793005u + 1442695040888963407u;
             bench->token[i] = (int32_t)((bench->random >> 33) % (uint64_t)bench->vocab);
-            bench->position[i] = held + i;
+            bench->position[i] = (int32_t)done + i;
         }
         mote_batch batch = {.n_tokens = count, .token = bench->token, .position = bench->position};
         if (step > 1 && done + count < n) batch.want_logits = bench->none;
         mote_status status = mote_session_run(bench->session, &batch, error);
         if (status) return status;
-        held += count;
         done += count;
     }
     return MOTE_OK;
@@ -76,6 +73,14 @@ static mote_status measure(struct bench *bench, struct row *row, int step, mote_
     row->mean = sum / count;
     row->deviation = repetitions > 1 ? sqrt(fmax(0, (squares - sum * sum / count) / (count - 1))) : 0;
     return status;
+}
+
+/* A row of n tokens, or of as many as the model has positions for. */
+static struct row row_of(const char *kind, int64_t n, int context) {
+    if (n > context)
+        note("note       the model's context is %d tokens: %s%lld becomes %s%d", context, kind, (long long)n, kind,
+             context);
+    return (struct row){kind, n > context ? context : n, 0, 0};
 }
 
 static void print_rows(const char *path, const mote_config *config, uint64_t file_bytes, int threads,
@@ -130,7 +135,6 @@ static mote_status run_bench(int n_arguments, const char *const *arguments, mote
     mote_config config = mote_model_config(model);
     mote_session_options options = mote_session_options_default();
     options.threads = (int)option_threads;
-    bench.context = config.context;
     bench.vocab = config.vocab;
     status = mote_session_create(model, &options, &bench.session, error);
     if (!status) {
@@ -144,11 +148,11 @@ static mote_status run_bench(int n_arguments, const char *const *arguments, mote
     struct row table[2];
     int n = 0;
     if (!status && n_prompt) {
-        table[n] = (struct row){"pp", n_prompt, 0, 0};
+        table[n] = row_of("pp", n_prompt, config.context);
         status = measure(&bench, &table[n++], bench.batch, error);
     }
     if (!status && n_generate) {
-        table[n] = (struct row){"tg", n_generate, 0, 0};
+        table[n] = row_of("tg", n_generate, config.context);
         status = measure(&bench, &table[n++], 1, error);
     }
     if (!status) {

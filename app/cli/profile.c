@@ -18,7 +18,8 @@ static const char *report_path;
         {"output", 'o', OPTION_STRING, &report_path, "FILE", 0, 0, NULL, "write a page with a roofline plot too"},     \
         {0}
 static const struct option token_rows[] = {
-    {"tokens", 'n', OPTION_INTEGER, &n_tokens, "N", 1, 1e7, "512 to read, 128 to decode", "tokens to run"},
+    {"tokens", 'n', OPTION_INTEGER, &n_tokens, "N", 1, 1e7, "512 to read, 128 to decode",
+     "tokens to run; a context that is full starts anew"},
     OUTPUT_ROWS,
 };
 static const struct option step_rows[] = {OUTPUT_ROWS};
