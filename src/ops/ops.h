@@ -99,7 +99,7 @@ typedef struct mote_exec {
 
     mote_real **scratch; /* by thread */
     atomic_int *next;    /* shared counters: [phase][thread], how many of its parts are taken */
-    void *arena;         /* all of the memory above lies here */
+    void *arena;         /* all lists and values of this exec's own lie here */
     int n_phases;
     mote_share *shares;  /* by op */
     struct mote_call *calls; /* by op */
@@ -273,7 +273,7 @@ static inline int mote_share_begin(const mote_share *share, int thread, int thre
     return (int)((int64_t)share->units * thread / threads);
 }
 
-/* ---- planning and executing (ops/plan.c, ops/recompute.c, ops/execute.c) */
+/* ---- planning and executing (ops/plan.c, ops/recompute.c, ops/execute_memory.c, ops/execute.c) */
 mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_recompute recompute,
                              mote_plan *plan, mote_error *error);
 /* Sets plan->again and again_before of a plan that has its groups. */
@@ -294,10 +294,10 @@ typedef struct {
 } mote_exec_options;
 
 typedef struct {
-    size_t activations, gradients_of_weights, strips, states, logits, scratch, tables, total;
+    size_t lists, activations, gradients_of_weights, strips, states, logits, scratch, tables, total;
 } mote_exec_bytes;
 
-/* Exactly what mote_exec_create allocates. */
+/* What mote_exec_create allocates, but for the plan and the exec itself. */
 mote_status mote_exec_measure(const mote_program *program, const mote_exec_options *options, int threads,
                               mote_exec_bytes *bytes, mote_error *error);
 /* weight and packed are the model's arrays, and outlive x; pool too. */
