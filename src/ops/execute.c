@@ -158,13 +158,8 @@ static void backward_task(void *context, int thread, int threads) {
 }
 
 static void run(mote_exec *x, mote_task task) {
-    if (x->alone || mote_pool_threads(x->pool) == 1) {
-        task(x, 0, 1);
-        return;
-    }
-    const int counters = x->n_phases * mote_pool_threads(x->pool);
-    for (int i = 0; i < counters; i++) atomic_store_explicit(&x->next[i], 0, memory_order_relaxed);
-    mote_pool_run(x->pool, task, x);
+    if (x->alone) task(x, 0, 1);
+    else mote_pool_run(x->pool, task, x);
 }
 
 void mote_exec_forward(mote_exec *x) { run(x, forward_task); }

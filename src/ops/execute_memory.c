@@ -55,7 +55,7 @@ static void lay_lists(mote_exec *x, layout *l, int threads) {
     x->shares = take(l, n_ops * sizeof *x->shares);
     x->calls = take(l, n_ops * sizeof *x->calls);
     x->scratch = take(l, (size_t)threads * sizeof *x->scratch);
-    x->next = take(l, (size_t)x->n_phases * (size_t)threads * sizeof *x->next);
+    x->next = take(l, (size_t)threads * sizeof *x->next);
     if (x->bytes || x->pairs || x->rounded != MOTE_TYPE_F32) x->own_packed = take(l, n * sizeof *x->own_packed);
     l->bytes.lists = l->at;
     if (!l->base || !x->own_packed) return;
@@ -261,8 +261,6 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     if (rows < 48) rows = 48;
     size_t all = (size_t)o->max_rows, whole = (all + rows / 2) / rows; /* even chunks of about CHUNK_BYTES */
     x->chunk_rows = whole > 1 ? (int)((all + 2 * whole - 1) / (2 * whole) * 2) : o->max_rows; /* pairs of bf16 */
-    int chunks = (o->max_rows + x->chunk_rows - 1) / x->chunk_rows;
-    x->n_phases = 3 * program->n_ops + 2 * chunks + 8;
 }
 
 static void lay(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {

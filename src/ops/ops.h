@@ -46,6 +46,12 @@ typedef struct {
     bool meet; /* before it */
 } mote_share;
 
+/* How many parts of a phase that begin with a thread's own are taken. Two phases are told apart, so a thread clears what
+ * it counted when a phase ends: nobody counts there again before all have met once more. */
+typedef struct {
+    _Alignas(64) atomic_int taken[2]; /* 64: threads do not share lines; odd and even phases */
+} mote_counter;
+
 /* Everything an op needs to run: the program, where its tensors lie, and the batch. One for a session or trainer. */
 typedef struct mote_exec {
     const mote_program *program;
@@ -98,9 +104,8 @@ typedef struct mote_exec {
     mote_real *chunk;         /* [chunk_rows, vocab] */
 
     mote_real **scratch; /* by thread */
-    atomic_int *next;    /* shared counters: [phase][thread], how many of its parts are taken */
+    mote_counter *next;  /* by thread */
     void *arena;         /* all lists and values of this exec's own lie here */
-    int n_phases;
     mote_share *shares;  /* by op */
     struct mote_call *calls; /* by op */
     const struct mote_blas *blas; /* NULL, or what does some products of training */
@@ -114,7 +119,8 @@ typedef struct mote_exec {
 } mote_exec;
 
 typedef struct {
-    int thread, threads, phase;
+    int thread, threads;
+    int phase;      /* odd or even */
     int part;       /* the next of the present phase, where there is one thread */
     int helped;     /* where there are more: this and so many threads have no part left to take */
     int tiles, units, tile_rows; /* row-wise groups are done in tiles: some of the units of so many rows each */
@@ -133,7 +139,7 @@ static inline void mote_lap(const mote_exec *x, const mote_worker *w, int op, mo
 
 /* Hands out the parts of the present phase: 0, 1, 2, ... until `n` (then -1); a thread's own parts ascend. */
 static inline int mote_part(const mote_exec *x, mote_worker *w, int n) {
-    int part = w->threads == 1 ? w->part++ : mote_take(&x->next[w->phase * w->threads]);
+    int part = w->threads == 1 ? w->part++ : mote_take(&x->next[0].taken[w->phase]);
     return part < n ? part : -1;
 }
 /* The same in another order: neighbouring tiles of rows for each thread, the same in every phase with as many, because
@@ -145,7 +151,7 @@ static inline int mote_tile(const mote_exec *x, mote_worker *w, int n) {
         int of = w->thread + w->helped;
         if (of >= threads) of -= threads;
         int begin = (int)((int64_t)n * of / threads), end = (int)((int64_t)n * (of + 1) / threads);
-        int tile = begin < end ? begin + mote_take(&x->next[w->phase * threads + of]) : end;
+        int tile = begin < end ? begin + mote_take(&x->next[of].taken[w->phase]) : end;
         if (tile < end) return tile;
     }
     return -1;
@@ -157,9 +163,10 @@ static inline void mote_barrier(const mote_exec *x, const mote_worker *w) {
     if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, w->op, MOTE_PASS_WAITING, 0);
 }
 static inline void mote_phase_end(const mote_exec *x, mote_worker *w) {
-    w->phase++;
-    w->part = w->helped = 0;
     mote_barrier(x, w);
+    if (w->threads > 1) atomic_store_explicit(&x->next[w->thread].taken[w->phase], 0, memory_order_relaxed);
+    w->phase ^= 1;
+    w->part = w->helped = 0;
 }
 
 /* The memory of this thread's own, for the op that runs now. */
