@@ -173,6 +173,34 @@ INLINE float exponentials_of(const float *score, vf factor, float largest, int l
     return v_sum(v_add(even, odd));
 }
 
+INLINE bool all_finite(const float *y, int n) {
+    vf zeros = v_set(0);
+    for (int i = 0; i < n; i += VECTOR)
+        zeros = v_fma(v_load(y + i, n - i < VECTOR ? n - i : VECTOR), v_set(0), zeros);
+    return v_sum(zeros) == 0;
+}
+
+/* The sums of `all` again, each row over the keys low <= i < high that it sees and no other: 0 times an infinite value
+ * of a key that is hidden from it is not 0. Zeros left out of a chain, or put in, do not change its bits. `values`:
+ * memory for a panel of them. */
+static __attribute__((noinline)) void sum_apart(const tile *all, int rows, int low, int high, int step,
+                                                uint32_t *values) {
+    for (int r = 0; r < rows; r++, low += step, high += step) {
+        const int begin = low > 0 ? low : 0, first = begin / 2, end = (high + 1) / 2;
+        for (int column = 0; column < all->columns; column += MOTE_PANEL) {
+            for (int k = first; k < end; k++) {
+                const uint32_t seen = (2 * k >= begin ? 0xffffu : 0) | (2 * k + 1 < high ? 0xffff0000u : 0),
+                               *from = all->b + (size_t)k * all->b_depth + column;
+                for (int i = 0; i < MOTE_PANEL; i++) values[(k - first) * MOTE_PANEL + i] = from[i] & seen;
+            }
+            const tile t = {.depth = end - first, .columns = all->columns - column,
+                            .a = all->a + (size_t)r * all->a_row + first, .b = values, .b_depth = MOTE_PANEL,
+                            .c = all->c + (size_t)r * all->c_row + column, .scale = all->scale + r};
+            tiles[1][1](&t);
+        }
+    }
+}
+
 /* Rows [from, from + rows) of a, at most MOTE_BF16_ATTEND_ROWS. Positions below count from `first` on. */
 static void attend_group(const mote_bf16_attend *a, int from, int rows) {
     const int n = a->head_dim, depth = (n + 1) / 2;
@@ -217,6 +245,8 @@ static void attend_group(const mote_bf16_attend *a, int from, int rows) {
                        .b = a->values + (size_t)(first / 2) * width, .b_panel = MOTE_PANEL, .b_depth = width,
                        .c = a->y + (size_t)from * a->y_row, .c_row = a->y_row, .scale = inverse};
     product(&sums, rows, rows <= 2 ? ATTEND_WIDEST_FEW : ATTEND_WIDEST_SUMS);
+    /* What any row must not see, the first does not. The scores are done with. */
+    if (!all_finite(sums.c, n)) sum_apart(&sums, rows, low, high, a->step, (uint32_t *)(void *)scores);
 }
 
 static void attend(const mote_bf16_attend *a) {

@@ -164,6 +164,27 @@ static void attend_in_bf16(const mote_exec *x, const mote_op *op, const memory *
     x->kernels->bf16_attend(&a);
 }
 
+static bool all_finite(const mote_real *y, int n) {
+    int other = 0;
+    for (int i = 0; i < n; i++) other |= y[i] * 0 != 0;
+    return !other;
+}
+
+/* The sums of `g` again, each row over the keys it sees and no other: 0 times an infinite value of a key that is hidden
+ * from it is not 0. Zeros left out of a chain do not change its bits. */
+static void sum_apart(const mote_exec *x, const mote_softmax *s, const mote_gemm *g) {
+    for (int r = 0; r < s->rows; r++) {
+        const int high = s->high + r * s->step, low = s->low + r * s->step > 0 ? s->low + r * s->step : 0;
+        mote_gemm row = *g;
+        row.rows = 1;
+        row.depth = high - low;
+        row.a += (size_t)r * g->a_row + (size_t)low;
+        row.b = (const mote_real *)g->b + (size_t)low * g->b_depth;
+        row.c += (size_t)r * g->c_row;
+        x->kernels->gemm[MOTE_TYPE_F32](&row);
+    }
+}
+
 static void attend(const mote_exec *x, const mote_op *op, const memory *m, queries t, mote_real *scores) {
     if (in_bf16(x)) {
         attend_in_bf16(x, op, m, t, scores);
@@ -195,6 +216,7 @@ static void attend(const mote_exec *x, const mote_op *op, const memory *m, queri
         .c_row = y_row,
     };
     x->kernels->gemm[MOTE_TYPE_F32](&g);
+    if (!all_finite(g.c, n)) sum_apart(x, &s, &g); /* what any row must not see, the first does not */
 }
 
 static int tiles_of(const mote_sequence *s) { return (s->end - s->begin + QUERIES - 1) / QUERIES; }
