@@ -245,17 +245,17 @@ static void forward_blocks(const mote_kernels *k, mote_type type, int rows, int 
 /* dx = dy W and dW = dy^T x: B is row-major in both. */
 static void backward(const mote_kernels *k, int rows, int n, int depth) {
     float *x = values((size_t)rows * (size_t)depth), *w = values((size_t)n * (size_t)depth),
-          *dy = values((size_t)rows * (size_t)n);
+          *dy = values((size_t)rows * (size_t)n), *copy = values(MOTE_GEMM_COPY);
     product p = {.k = k, .type = MOTE_TYPE_F32};
     p.g = (mote_gemm){.rows = rows, .columns = depth, .depth = n, .a = dy, .a_row = (size_t)n, .a_depth = 1, .b = w,
                       .b_panel = MOTE_PANEL, .b_depth = (size_t)depth, .c = x, .c_row = (size_t)depth};
     report("input gradient", &p);
     p.g = (mote_gemm){.rows = n, .columns = depth, .depth = rows, .a = dy, .a_row = 1, .a_depth = (size_t)n, .b = x,
                       .b_panel = MOTE_PANEL, .b_depth = (size_t)depth, .c = w, .c_row = (size_t)depth, .start = w,
-                      .start_row = (size_t)depth};
+                      .start_row = (size_t)depth, .copy = copy};
     memset(dy, 0, (size_t)rows * (size_t)n * sizeof *dy); /* sums would grow over the repeats */
     report("weight gradient", &p);
-    free(x), free(w), free(dy);
+    free(x), free(w), free(dy), free(copy);
 }
 
 /* The three products of training in bf16, each with the rounding that goes with it: of x or dy where they lie in rows,

@@ -162,7 +162,8 @@ static bool check_gemm(check *c) {
     if (g.columns > 100) g.depth = g.depth % 300;
     size_t rows = (size_t)g.rows, columns = (size_t)g.columns, depth = (size_t)g.depth, gap = draw(3);
     if (draw(2)) g.a_row = depth + gap, g.a_depth = 1;
-    else g.a_row = 1, g.a_depth = rows + (draw(3) ? gap : 512); /* so far apart, blocks of it are copied */
+    else g.a_row = 1, g.a_depth = rows + (draw(3) ? gap : MOTE_GEMM_FAR);
+    if (draw(4)) g.copy = take(MOTE_GEMM_COPY * sizeof *g.copy);
     if (draw(2)) g.b_panel = depth * MOTE_PANEL, g.b_depth = MOTE_PANEL;
     else g.b_panel = MOTE_PANEL, g.b_depth = columns + gap;
     g.b_padded = g.b_depth == MOTE_PANEL && draw(2);

@@ -383,7 +383,7 @@ before=$(sed -n 's/^before .*perplexity \([0-9]*\).*/\1/p' err)
 after=$(sed -n 's/.*"perplexity":\([0-9]*\).*/\1/p' out)
 [ -n "$before" ] && [ "$after" -le "$before" ] && ok "--from: the loss falls" ||
     fail "--from: the loss falls" "$before, $after"
-grep -q '"from":"../base.gguf"' tuned.run/config.json && ok "--from is in config.json" || fail "--from is in config.json"
+grep -q '"from":"../base.gguf"' tuned.run/config.json && ok "--from in config.json" || fail "--from in config.json"
 whole_tuned=$(sum tuned.gguf)
 mkdir tuned2 tuned3
 code "config.json tunes again" 0 train text.txt -o tuned2/tuned.gguf --config tuned.run/config.json --quiet

@@ -71,7 +71,7 @@ done
 check "and nothing is" "$(sum other.gguf)" "$other"
 code "train --force" 0 train text.txt -o other.gguf --dim 16 --layers 1 --context 16 --batch 4 --steps 1 --force
 says "what it replaces" "^replaces   other.gguf, with the first save after step 0$"
-check "and says it after the choices" "$(grep -n '^replaces\|^memory' err | sed 's/.*:\([a-z]*\).*/\1/' | tr '\n' ' ')" \
+check "and says it after choices" "$(grep -n '^replaces\|^memory' err | sed 's/.*:\([a-z]*\).*/\1/' | tr '\n' ' ')" \
     "memory replaces "
 
 # ---- endings

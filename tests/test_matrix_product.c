@@ -60,7 +60,7 @@ static void check_shape(const mote_kernels *kernels, const shape *s) {
 
 static void every_form_and_cut(void) {
     static const int sizes[][3] = {{1, 1, 1},    {5, 17, 3},    {12, 32, 16},  {64, 48, 33},
-                                   {97, 131, 70}, {40, 700, 130}, {330, 20, 60}, {13, 35, 2500}};
+                                   {97, 131, 70}, {40, 700, 130}, {700, 67, 60}, {13, 35, 2500}};
     mote_kernels kernels;
     mote_kernels_fill(&kernels, mote_cpu_detect());
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

@@ -4,7 +4,8 @@
  * and takes a last mote_error * (may be NULL) that receives one sentence. Options structs begin with struct_bytes:
  * set them with the matching *_default() function, then change what you need.
  * Strings handed out as char ** are the caller's and are released with mote_free. Nothing here prints, exits or
- * reads the environment. A model may be shared by many sessions in many threads; every other object is one thread's. */
+ * reads the environment. A model may be shared by many sessions in many threads; every other object is one thread's.
+ * A thread that calls the library needs 128 KiB of stack, as musl gives it; those it starts itself have 1 MiB. */
 #ifndef MOTE_H
 #define MOTE_H
 

@@ -77,7 +77,7 @@ static mote_gemm describe(const mote_rehearsal *r, int i, int begin, int rows, m
 }
 
 static void run_parts(void *context, int thread, int n_threads) {
-    (void)thread, (void)n_threads;
+    (void)n_threads;
     mote_rehearsal *r = context;
     const mote_shape *s = &r->shape;
     const int rows = s->form == MOTE_PRODUCT_WEIGHT ? s->outputs : s->tokens, part = s->count > 1 ? rows : s->part;
@@ -86,6 +86,7 @@ static void run_parts(void *context, int thread, int n_threads) {
         int begin = i % parts * part;
         mote_blas_matrix b;
         mote_gemm g = describe(r, i / parts, begin, rows - begin < part ? rows - begin : part, &b);
+        g.copy = r->scratch + (size_t)thread * MOTE_MATRIX_PRODUCT_SCRATCH;
         if (r->blas) mote_blas_product(r->blas, &g, &b);
         else r->kernels->gemm[MOTE_TYPE_F32](&g);
     }

@@ -22,7 +22,7 @@ typedef struct {
     mote_shape shape;
     mote_real *x, *w, *y;       /* `count` matrices each */
     mote_real *panels, *strips; /* of w, where the form wants them; NULL: w is read as it lies */
-    mote_real *scratch;         /* of mote_matrix_product_part, for each thread */
+    mote_real *scratch;         /* of mote_matrix_product_part and mote_gemm.copy, for each thread */
     const mote_blas *blas;      /* of the call in progress */
     atomic_int next;
 } mote_rehearsal;

@@ -10,16 +10,16 @@ enum {
     NEAR_FLOATS = 6 * 1024,   /* a row-major B as small as this, 24 KiB, is read where it lies */
     ROW_BLOCK = 240,          /* rows of A in a block: with BLOCK_DEPTH at most 480 KiB, in L2 */
     COPIED_TILE = (TILE_ROWS + VECTOR - 1) / VECTOR * VECTOR, /* a column of a tile in a copy of a transposed A */
-    COPIED_ROWS = 192,        /* at most, of a block with a copy of A, which lies on the stack: 385 KiB */
+    COPIED_ROWS = 192,        /* at most, of a block with a copy of A */
     COPIED_DEPTH = 384,
     COPIED_FLOATS = COPIED_ROWS / TILE_ROWS * COPIED_TILE * (COPIED_DEPTH + 1),
-    FAR_ROWS = 512,           /* a transposed A whose rows are as long as this is copied */
     LINE_FLOATS = 16,
     FAR_FLOATS = 8192,        /* a C as large as this, 32 KiB, is fetched early where it is added to */
     FAR_DEPTH = 192,          /* and, in products as deep as this, where it is only written */
     COPY_AHEAD = 16,
     COPY_ROWS = 32,           /* from here on a row-major B is copied to the block buffer */
 };
+_Static_assert((int)COPIED_FLOATS <= (int)MOTE_GEMM_COPY, "the caller's memory for a copy");
 
 /* A block of rows and depth of one product. */
 typedef struct {
@@ -305,12 +305,6 @@ static void run_blocks(const block *all, float *a_copy) {
     }
 }
 
-/* Apart, so that only a product that needs the copy has it on its stack. */
-static __attribute__((noinline)) void run_copied(const block *all) {
-    float a_copy[COPIED_FLOATS] __attribute__((aligned(64)));
-    run_blocks(all, a_copy);
-}
-
 static void gemm(const mote_gemm *g, mote_type type) {
     if (g->rows <= 0 || g->columns <= 0) return;
     if (g->rows <= FEW_ROWS && !(g->start && g->bias) && (g->b_padded || g->columns % MOTE_PANEL == 0)) {
@@ -331,8 +325,8 @@ static void gemm(const mote_gemm *g, mote_type type) {
         at.start_row = g->c_row;
     }
     /* Worth it where several strips read A. With shorter rows the copy costs more than it saves. */
-    if (g->a_row == 1 && g->a_depth >= FAR_ROWS && g->rows >= 2 * TILE_ROWS && g->columns >= 64) run_copied(&at);
-    else run_blocks(&at, NULL);
+    bool copies = g->a_row == 1 && mote_gemm_copy(g->a_depth) && g->rows >= 2 * TILE_ROWS && g->columns >= 64;
+    run_blocks(&at, copies ? g->copy : NULL);
 }
 
 static void gemm_f32(const mote_gemm *g) { gemm(g, MOTE_TYPE_F32); }

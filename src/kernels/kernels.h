@@ -36,7 +36,11 @@ typedef struct {
     const mote_real *bias; /* [columns], added to start before the sum; NULL: none */
     const mote_real *next; /* what is read after this product, fetched on the way; NULL: not known */
     size_t next_floats;
+    mote_real *copy; /* aligned to 64: what is copied here of a transposed A whose rows lie far apart; NULL: nothing */
 } mote_gemm;
+/* How many values `copy` has, 385 KiB, where such rows begin `a_depth` values apart; 0: nearer, nothing is copied. */
+enum { MOTE_GEMM_FAR = 512, MOTE_GEMM_COPY = 98560 };
+static inline size_t mote_gemm_copy(size_t a_depth) { return a_depth >= MOTE_GEMM_FAR ? MOTE_GEMM_COPY : 0; }
 
 /* 8-bit activations: 32 of a row, x[i] = scale * its code, |code| <= 127. The even ones stand first: code[j] is that of
  * x[2j], code[16 + j] that of x[2j + 1], because a 7-bit code of two weights unpacks to an even and an odd one. */

@@ -10,6 +10,7 @@ enum {
     PACK_COST = 16,
     COPY_COST = 2,
     READ_COST = 1,
+    CHUNK = 64 * 1024, /* packed values at a time, 256 KiB: a quarter of a thread's L2, half of a small one */
 };
 
 typedef struct {
@@ -46,7 +47,7 @@ static int row_parts(const mote_matrix_product *p, int threads) {
 /* Rows of a transposed B packed and multiplied in chunks that fit the scratch; the next chunk is fetched meanwhile. */
 static void multiply_transposed(const mote_kernels *kernels, const mote_matrix_product *p, mote_gemm *g, range columns,
                                 mote_real *scratch) {
-    const int deepest = MOTE_MATRIX_PRODUCT_SCRATCH / UNIT_COLUMNS, n = columns.end - columns.begin;
+    const int deepest = CHUNK / UNIT_COLUMNS, n = columns.end - columns.begin;
     const mote_real *a = g->a;
     mote_real *c = g->c;
     int from = 0;
@@ -95,6 +96,7 @@ void mote_matrix_product_part(const mote_kernels *kernels, const mote_matrix_pro
     }
     g.c += columns.begin;
     g.start = p->adds ? g.c : NULL;
+    g.copy = scratch;
     g.b = p->b + columns.begin;
     g.b_panel = MOTE_PANEL;
     g.b_depth = p->b_row;

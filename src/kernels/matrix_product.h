@@ -18,8 +18,8 @@ typedef struct {
     bool adds;
 } mote_matrix_product;
 
-/* Values of scratch for each thread, aligned to 64 bytes. */
-enum { MOTE_MATRIX_PRODUCT_SCRATCH = 64 * 1024 };
+/* Values of scratch for each thread, aligned to 64 bytes: packed rows of B, or a copy of A. */
+enum { MOTE_MATRIX_PRODUCT_SCRATCH = MOTE_GEMM_COPY };
 
 /* The part of `thread` of `threads`; all of them together do the whole, in any order and with the same bits whatever
  * their number. */

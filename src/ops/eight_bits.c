@@ -52,9 +52,10 @@ size_t mote_rounding_scratch(const mote_exec *x, mote_tensor_id weight) {
 
 size_t mote_training_scratch(const mote_exec *x, mote_tensor_id weight, int tokens) {
     const mote_tensor *t = mote_tensor_of(x->program, weight);
-    size_t scratch = mote_rounding_scratch(x, weight), pairs = 0;
-    if (x->pairs) pairs = mote_pairs_backward_scratch(x, weight, tokens);
-    if (pairs > scratch) scratch = pairs;
+    size_t scratch = mote_rounding_scratch(x, weight), other = 0;
+    if (x->pairs) other = mote_pairs_backward_scratch(x, weight, tokens);
+    else if (x->training && !mote_weights_in_bytes(x, weight)) other = mote_gemm_copy((size_t)t->rows);
+    if (other > scratch) scratch = other;
     int depth = t->rows > tokens ? t->rows : tokens;
     size_t blocks = values_of((size_t)FEW * (size_t)mote_blocks_of(depth) * sizeof(mote_block8));
     return mote_backward_in_bytes(x, weight) && blocks > scratch ? blocks : scratch;
@@ -236,6 +237,7 @@ void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op,
             .c_row = inputs,
             .start = dw,
             .start_row = inputs,
+            .copy = mote_gemm_copy(outputs) ? mote_take_scratch(x, w) : NULL,
         };
         mote_run_product(x, op->in[1], MOTE_PRODUCT_WEIGHT, &g, &(mote_blas_matrix){g.b, inputs, false});
         return;

@@ -46,8 +46,8 @@ typedef struct {
     bool meet; /* before it */
 } mote_share;
 
-/* How many parts of a phase that begin with a thread's own are taken. Two phases are told apart, so a thread clears what
- * it counted when a phase ends: nobody counts there again before all have met once more. */
+/* How many parts of a phase that begin with a thread's own are taken. Two phases are told apart, so a thread clears
+ * what it counted when a phase ends: nobody counts there again before all have met once more. */
 typedef struct {
     _Alignas(64) atomic_int taken[2]; /* 64: threads do not share lines; odd and even phases */
 } mote_counter;
