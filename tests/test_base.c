@@ -446,6 +446,29 @@ static void pool_runs_alone_for_a_while(void) {
     }
 }
 
+/* Wall seconds of a stalled run, and of the runs alone that follow it. */
+static double alone_after_stall(work *w, double *stalled) {
+    w->slow_thread = 1;
+    do *stalled = mote_seconds(), mote_pool_run(w->pool, lagging_task, w), *stalled = mote_seconds() - *stalled;
+    while (!mote_pool_runs_alone(w->pool));
+    w->slow_thread = -1;
+    double begin = mote_seconds();
+    while (mote_pool_runs_alone(w->pool)) mote_pool_run(w->pool, lagging_task, w);
+    return mote_seconds() - begin;
+}
+
+static void pool_forgets_what_it_learned(void) {
+    static work w;
+    double stalled, alone;
+    CHECK(mote_pool_create(2, &w.pool, NULL) == MOTE_OK);
+    mote_pool_may_run_alone(w.pool, true);
+    for (int i = 0; i < 5; i++) alone_after_stall(&w, &stalled); /* the sixth would cost 128 times itself */
+    mote_pool_may_run_alone(w.pool, true);
+    alone = alone_after_stall(&w, &stalled);
+    CHECK(alone < 40 * stalled, "a first stall of %g s: alone for %g s", stalled, alone);
+    mote_pool_destroy(w.pool);
+}
+
 static void pool_that_cannot_be(void) {
     mote_pool *pool;
     mote_error error;
@@ -489,6 +512,7 @@ int main(void) {
     RUN(hash_known_values);
     RUN(pool_runs_and_barriers);
     RUN(pool_runs_alone_for_a_while);
+    RUN(pool_forgets_what_it_learned);
     RUN(pool_that_cannot_be);
     return test_finish();
 }

@@ -247,8 +247,9 @@ static double thread_seconds(void) {
 
 void mote_pool_may_run_alone(mote_pool *pool, bool may) {
     pool->may_run_alone = may;
-    pool->debt = 0;
+    pool->debt = pool->alone_wall = pool->alone_busy = 0;
     pool->alone_speed = 1;
+    pool->stalls = 0;
 }
 
 bool mote_pool_runs_alone(const mote_pool *pool) { return pool->debt > 0; }

@@ -16,7 +16,8 @@ int mote_pool_threads(const mote_pool *pool);
 /* Runs task on every thread and returns when all have returned. */
 void mote_pool_run(mote_pool *pool, mote_task task, void *context);
 /* Where a task does the same with any number of threads: lets the caller run it alone (one thread of one) for a while
- * after runs in which it mostly waited for a thread that another process kept from its core. */
+ * after runs in which it mostly waited for a thread that another process kept from its core. Each call forgets what was
+ * learned of other processes. */
 void mote_pool_may_run_alone(mote_pool *pool, bool may);
 bool mote_pool_runs_alone(const mote_pool *pool); /* the next run */
 /* Inside a task: waits until every thread has come here. All threads must call it equally often. */

@@ -16,7 +16,8 @@ typedef struct {
     int stalls;       /* trials in a row that another process decided */
 } mote_pace;
 
-/* A run of `tokens` tokens, the first at `position`, took `seconds` with the present choice; makes the next. */
+/* A run of `tokens` tokens, the first at `position`, took `seconds` with the present choice; makes the next. Runs that
+ * were neither, as when a pool went on alone by itself, are left out. */
 void mote_pace_add(mote_pace *pace, int tokens, int position, double seconds);
 
 #endif

@@ -274,8 +274,10 @@ mote_status mote_session_run(mote_session *s, const mote_batch *b, mote_error *e
     bool paced = s->choosing && b->n_tokens <= PACED_TOKENS && !x->timing;
     double begin = paced ? mote_seconds() : 0;
     x->alone = paced && s->pace.alone;
+    /* A run of all threads that the pool gives to one says nothing of either choice. */
+    bool judged = paced && (x->alone || !mote_pool_runs_alone(s->pool));
     mote_exec_forward(x);
-    if (paced) mote_pace_add(&s->pace, b->n_tokens, b->position[0], mote_seconds() - begin);
+    if (judged) mote_pace_add(&s->pace, b->n_tokens, b->position[0], mote_seconds() - begin);
     for (int i = 0; i < n_parts; i++)
         s->held[s->parts[i].slot] = s->parts[i].position + s->parts[i].end - s->parts[i].begin;
     s->n_logits = n_wanted;
