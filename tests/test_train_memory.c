@@ -210,6 +210,53 @@ static void what_is_planned_is_allocated(void) {
     mote_memory_use(NULL);
 }
 
+/* The embedding's gradient, where it waits for the last part of a micro-batch. */
+static void what_lies_elsewhere_is_not_placed(void) {
+    mote_config c = shape(MOTE_FAMILY_LLAMA);
+    mote_program *program = NULL;
+    mote_error error = {0};
+    c.tied = true;
+    CHECK(mote_config_complete(&c, &error) == MOTE_OK &&
+              mote_program_build_training(&c, 0, &program, &error) == MOTE_OK, "%s", error.message);
+    if (!program) return;
+    const mote_tensor_id id = program->ops[0].out[0];
+    for (int elsewhere = 0; elsewhere <= 1; elsewhere++) {
+        mote_plan plan;
+        CHECK(mote_plan_create(program, 8, true, MOTE_RECOMPUTE_CHEAP, elsewhere ? id : MOTE_NONE, &plan, &error) ==
+                  MOTE_OK, "%s", error.message);
+        CHECK((plan.gradient[id] == SIZE_MAX) == elsewhere && plan.value[id] != SIZE_MAX);
+        mote_plan_deinit(&plan);
+    }
+    mote_program_destroy(program);
+}
+
+/* A norm runs again for the attention behind it, but not where an op behind that reads its statistics. */
+static void any_output_may_have_to_be_kept(void) {
+    for (int reads_statistics = 0; reads_statistics <= 1; reads_statistics++) {
+        mote_builder b;
+        mote_program *program = NULL;
+        mote_plan plan;
+        mote_error error = {0};
+        mote_builder_init(&b);
+        mote_op_get(MOTE_OP_NORM)->example(&b, 0);
+        mote_op *op = mote_builder_op(&b, MOTE_OP_ATTENTION);
+        const mote_op *norm = b.program->ops;
+        for (int i = 0; i < 3; i++) op->in[i] = norm->out[0];
+        op->out[0] = mote_builder_activation(&b, 37, "attended");
+        mote_tensor_id function = mote_builder_activation(&b, reads_statistics ? 2 : 37, "function");
+        mote_tensor_id before = reads_statistics ? b.program->ops[0].out[1] : b.program->ops[1].out[0];
+        op = mote_builder_op(&b, MOTE_OP_ACTIVATE);
+        op->in[0] = before;
+        op->out[0] = function;
+        CHECK(mote_builder_finish(&b, &program, &error) == MOTE_OK, "%s", error.message);
+        CHECK(mote_plan_create(program, 8, true, MOTE_RECOMPUTE_LAYER, MOTE_NONE, &plan, &error) == MOTE_OK, "%s",
+              error.message);
+        CHECK(plan.again[0] == (reads_statistics ? MOTE_AGAIN_NOT : MOTE_AGAIN_BEFORE), "%d", (int)plan.again[0]);
+        mote_plan_deinit(&plan);
+        mote_program_destroy(program);
+    }
+}
+
 static uint64_t activations(const mote_config *c, int batch, mote_recompute how) {
     mote_train_options o = brief(batch);
     mote_memory_plan plan = {0};
@@ -244,5 +291,7 @@ int main(void) {
     RUN(an_unknown_way_is_refused);
     RUN(what_is_planned_is_allocated);
     RUN(recomputing_saves_memory);
+    RUN(what_lies_elsewhere_is_not_placed);
+    RUN(any_output_may_have_to_be_kept);
     return test_finish();
 }

@@ -263,6 +263,10 @@ static void configure(mote_exec *x, const mote_program *program, const mote_exec
     x->chunk_rows = whole > 1 ? (int)((all + 2 * whole - 1) / (2 * whole) * 2) : o->max_rows; /* pairs of bf16 */
 }
 
+static mote_status make_plan(mote_exec *x, const mote_exec_options *o, mote_error *error) {
+    return mote_plan_create(x->program, o->max_rows, o->training, o->recompute, x->late, &x->plan, error);
+}
+
 static void lay(mote_exec *x, layout *l, const mote_exec_options *options, int threads) {
     lay_lists(x, l, threads);
     lay_activations(x, l, options);
@@ -280,9 +284,9 @@ mote_status mote_exec_measure(const mote_program *program, const mote_exec_optio
     layout l = {0};
     mote_status status = check_sizes(program, options, threads, error);
     if (status != MOTE_OK) return status;
-    status = mote_plan_create(program, options->max_rows, options->training, options->recompute, &x.plan, error);
-    if (status != MOTE_OK) return status;
     configure(&x, program, options);
+    status = make_plan(&x, options, error);
+    if (status != MOTE_OK) return status;
     lay(&x, &l, options, threads);
     *bytes = l.bytes;
     mote_plan_deinit(&x.plan);
@@ -321,9 +325,9 @@ mote_status mote_exec_create(const mote_program *program, void *const *weight, v
     mote_exec *x = mote_allocate_zero(1, sizeof *x);
     if (!x) return mote_fail_memory(error, "running a model", sizeof *x);
     layout l = {0};
-    status = mote_plan_create(program, options->max_rows, options->training, options->recompute, &x->plan, error);
-    if (status != MOTE_OK) goto done;
     configure(x, program, options);
+    status = make_plan(x, options, error);
+    if (status != MOTE_OK) goto done;
     x->kernels = mote_kernels_get();
     x->weight = weight;
     x->packed = packed;

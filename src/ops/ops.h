@@ -281,8 +281,9 @@ static inline int mote_share_begin(const mote_share *share, int thread, int thre
 }
 
 /* ---- planning and executing (ops/plan.c, ops/recompute.c, ops/execute_memory.c, ops/execute.c) */
+/* elsewhere: an activation whose gradient has memory of its own, or MOTE_NONE. */
 mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_recompute recompute,
-                             mote_plan *plan, mote_error *error);
+                             mote_tensor_id elsewhere, mote_plan *plan, mote_error *error);
 /* Sets plan->again and again_before of a plan that has its groups. */
 mote_status mote_plan_recompute(const mote_program *program, mote_recompute how, mote_plan *plan, mote_error *error);
 void mote_plan_deinit(mote_plan *plan);

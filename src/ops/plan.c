@@ -218,7 +218,7 @@ static mote_status place_all(const mote_program *program, int max_rows, bool tra
 }
 
 mote_status mote_plan_create(const mote_program *program, int max_rows, bool training, mote_recompute recompute,
-                             mote_plan *plan, mote_error *error) {
+                             mote_tensor_id elsewhere, mote_plan *plan, mote_error *error) {
     size_t n = (size_t)program->n_tensors, n_ops = (size_t)program->n_ops;
     memset(plan, 0, sizeof *plan);
     block *life = mote_allocate_zero(2 * n + 1, sizeof *life);
@@ -245,6 +245,7 @@ mote_status mote_plan_create(const mote_program *program, int max_rows, bool tra
     if (status != MOTE_OK) goto done;
     find_second_lives(program, plan, second, life);
     find_lives(program, plan, training, second, life);
+    if (elsewhere != MOTE_NONE) life[n + (size_t)elsewhere] = unborn;
     share_in_place(program, second, life, root);
     outlive_group(plan, program->n_tensors, life);
     status = place_all(program, max_rows, training, plan, life, root, meets, error);

@@ -23,22 +23,24 @@ static bool is_candidate(const marking *m, int i) {
     return op->kind == MOTE_OP_NORM || op->kind == MOTE_OP_ACTIVATE;
 }
 
-static bool reads(const mote_op *op, mote_tensor_id id, int *slots) {
-    *slots = 0;
+/* Inputs (bit j) of an op that are outputs of another. */
+static int slots_of(const mote_op *reader, const mote_op *op) {
+    int slots = 0;
     for (int j = 0; j < MOTE_OP_INPUTS; j++)
-        if (op->in[j] == id) *slots |= 1 << j;
-    return *slots != 0;
+        for (int k = 0; k < MOTE_OP_OUTPUTS; k++)
+            if (reader->in[j] == op->out[k] && op->out[k] != MOTE_NONE) slots |= 1 << j;
+    return slots;
 }
 
-/* When the output of op i is needed again; MOTE_AGAIN_NOT where it is not, or where it must be kept. */
+/* When outputs of op i are needed again by others; MOTE_AGAIN_NOT where none is, or where one must be kept. What only
+ * the op's own backward reads is made again with the others, or kept with them. */
 static mote_again find_need(const marking *m, int i) {
-    const mote_tensor_id id = m->program->ops[i].out[0];
     const int g = m->group[i];
     mote_again need = MOTE_AGAIN_NOT;
     for (int r = i + 1; r < m->program->n_ops; r++) {
         const mote_op *reader = &m->program->ops[r];
-        int slots;
-        if (!reads(reader, id, &slots)) continue;
+        const int slots = slots_of(reader, &m->program->ops[i]);
+        if (!slots) continue;
         const bool next = m->group[r] == g + 1 && m->how == MOTE_RECOMPUTE_LAYER;
         if (m->group[r] != g && !next) return MOTE_AGAIN_NOT;
         if (m->plan->again[r] > need) need = m->plan->again[r]; /* it runs again, so its inputs must be there */
