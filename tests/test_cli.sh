@@ -383,7 +383,8 @@ before=$(sed -n 's/^before .*perplexity \([0-9]*\).*/\1/p' err)
 after=$(sed -n 's/.*"perplexity":\([0-9]*\).*/\1/p' out)
 [ -n "$before" ] && [ "$after" -le "$before" ] && ok "--from: the loss falls" ||
     fail "--from: the loss falls" "$before, $after"
-grep -q '"from":"../base.gguf"' tuned.run/config.json && ok "--from in config.json" || fail "--from in config.json"
+grep -q '"from":"../base.gguf"' tuned.run/config.json && ok "--from is in config.json" ||
+    fail "--from is in config.json"
 whole_tuned=$(sum tuned.gguf)
 mkdir tuned2 tuned3
 code "config.json tunes again" 0 train text.txt -o tuned2/tuned.gguf --config tuned.run/config.json --quiet
@@ -907,7 +908,7 @@ code "train: bytes are no problem for bpe" 0 train invalid.txt -o q.gguf --dim 3
 check "and nothing is said" "$(grep -c UTF-8 err)" 0
 printf '1\nx y\n2' >badids
 code "tokenize: no id on a second line" 3 tokenize m.gguf --text badids
-check "the error is one line" "$(wc -l <err | tr -d ' ')" 1
+check "the error is one line" "$(grep -vc '^hint: ' err)" 1
 cp "$data/tokenizers/gpt2.json" alone.json
 printf 'Once upon a time' >once
 code "tokenize: a file that holds a tokenizer alone" 0 tokenize alone.json --ids once
@@ -920,7 +921,7 @@ check "the same text" "$(cat out)" "$(cat once)"
 check "no colour in a pipe" "$(grep -c "$(printf '\033')" err)" 0
 if command -v script >/dev/null 2>&1 && script -qec true /dev/null >/dev/null 2>&1; then
     TERM=xterm script -qec "$mote show missing.gguf" /dev/null >out 2>&1 </dev/null
-    check "colour on a terminal" "$(grep -c "$(printf '\033')" out)" 1
+    check "colour on a terminal" "$(grep -c "$(printf '\033')" out)" 2
     NO_COLOR=1 TERM=xterm script -qec "$mote show missing.gguf" /dev/null >out 2>&1 </dev/null
     check "NO_COLOR" "$(grep -c "$(printf '\033')" out)" 0
     TERM=xterm script -qec "$mote train text.txt -o tty.gguf $(echo $small | sed s/--quiet//) \

@@ -71,7 +71,7 @@ done
 check "and nothing is" "$(sum other.gguf)" "$other"
 code "train --force" 0 train text.txt -o other.gguf --dim 16 --layers 1 --context 16 --batch 4 --steps 1 --force
 says "what it replaces" "^replaces   other.gguf, with the first save after step 0$"
-check "and says it after choices" "$(grep -n '^replaces\|^memory' err | sed 's/.*:\([a-z]*\).*/\1/' | tr '\n' ' ')" \
+check "and says it after the choices" "$(grep '^replaces\|^memory' err | cut -d' ' -f1 | tr '\n' ' ')" \
     "memory replaces "
 
 # ---- endings
@@ -225,4 +225,74 @@ check "bench beyond the context: its rows" "$(grep -o '[pt][pg][0-9][0-9]*' out 
 code "bench within the context" 0 bench m.gguf -p 16 -n 16 -r 1 --json
 grep -q '"test":"pp16"' out && ok "and says nothing of it" || fail "and says nothing of it"
 check "bench within the context: nothing on standard error" "$(wc -c <err | tr -d ' ')" 0
+
+# ---- every error names the file or the value, and says what to do next
+: >void
+mkdir -p empty.dir
+head -c 2000 m.gguf >cut.gguf
+printf '{"a":1}\n' >x.json
+wrong() { # CODE NAMED ARGUMENT...: fails so, the error names this, and there is one hint
+    wanted=$1 named=$2
+    shift 2
+    "$mote" "$@" >out 2>err </dev/null
+    got=$?
+    if [ $got -ne "$wanted" ]; then fail "mote $*" "exit code $got, wanted $wanted"
+    elif ! grep '^error: ' err | grep -qF -- "$named"; then fail "mote $*" "the error does not name $named"
+    elif [ "$(grep -c '^hint: ..........' err)" -ne 1 ]; then fail "mote $*" "no hint"
+    else ok "mote $*"; fi
+}
+for command in "train" "plan" "eval m.gguf"; do
+    for text in missing void empty.dir m.gguf l.bin; do wrong 3 $text $command $text; done
+done
+for command in generate chat show inspect bench "profile decode" "eval @ text.txt" tokenize "convert @ none.gguf" \
+    "quantize @ none.gguf" "train text.txt -o none.gguf --from"; do
+    for model in missing void empty.dir text.txt cut.gguf; do
+        case $command in
+        *@*) wrong 3 $model ${command%%@*} $model ${command#*@} ;;
+        *) wrong 3 $model $command $model ;;
+        esac
+    done
+done
+for value in -5 x 1.5 "" 99999999999999999999; do
+    wrong 2 "--layers" plan --layers "$value"
+    wrong 2 "-n" generate m.gguf -n "$value"
+done
+for value in -1 x 1e999 ""; do wrong 2 "--lr" plan --lr "$value"; done
+says "a wrong value: what the option is" "^hint: --lr is: peak learning rate"
+wrong 2 "--type" quantize m.gguf none.gguf --type q4
+says "a type cut short" "did you mean q4_0?"
+wrong 2 "--steps needs a value" train text.txt --steps
+wrong 2 "--tied" plan --tied=1
+wrong 2 "--tied" plan --untied --tied
+wrong 2 "--resume" train text.txt --resume --force
+wrong 2 "needs MODEL TEXT" eval m.gguf
+says "an argument missing: an example" "^hint: for example: mote eval model.gguf held-out.txt"
+wrong 2 '"more"' show m.gguf more
+wrong 2 "width 33" plan --dim 33 --heads 2
+wrong 2 "size 7" plan --dim 7
+wrong 2 "--position is 100" show m.gguf --position 100
+wrong 2 "q8_0" convert m.gguf none/ --type q8_0
+wrong 3 "empty.dir" generate m.gguf --lora empty.dir
+wrong 3 "x.json" generate m.gguf --tokenizer x.json
+wrong 3 "empty.dir" train text.txt --config empty.dir
+wrong 3 "text.txt: not JSON" train text.txt --config text.txt
+wrong 3 "empty.dir" tokenize m.gguf empty.dir
+wrong 3 "m.gguf is a model" tokenize m.gguf m.gguf
+wrong 3 '"The"' tokenize m.gguf --text text.txt
+wrong 3 "l.bin" inspect l.bin
+wrong 2 '"trian"' trian
+wrong 2 '"--trian"' --trian
+check "and nothing is made" "$(ls -d none* model.* 2>/dev/null)" ""
+near() { # NAME HINT ARGUMENT...: a name that is not there, and the one that is
+    name=$1 hint=$2
+    shift 2
+    code "$name" 3 "$@"
+    says "$name: $hint" "^hint: $hint"
+}
+near "a slip in a name" "did you mean text.txt?" train texy.txt
+near "a slip in a model's name" "did you mean two/tuned.gguf?" generate two/tunde.gguf -p a
+near "a slip in an option's file" "did you mean m.gguf?" train text.txt --from=n.gguf -o none.gguf
+near "a name like no other" "it was looked for in $work" eval m.gguf no-such-thing
+near "an absolute name" "ls $work/two/ lists" show "$work/two/no-such-thing"
+near "a folder that is not there" "there is no folder nowhere/" show nowhere/m.gguf
 finish

@@ -142,6 +142,8 @@ mote_status config_read(const struct command *command, const char *path, mote_er
     if (!status && kind != MOTE_JSON_END)
         status = mote_fail(error, MOTE_BAD_FILE, "%s: not JSON at byte %zu: %s", path, json.at,
                            json.problem ? json.problem : "text after the object");
+    if (status && error && !error->hint[0])
+        mote_hint(error, status, "a config file is one JSON object of long options, as {\"dim\": 128, \"lr\": 0.01}");
     for (int i = 0; !status && i < n_seen; i++) option_mark(seen[i]);
     mote_json_deinit(&json);
     free(text);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -152,7 +153,13 @@ const char *text_seconds(double seconds, char out[SHORT_TEXT]) {
 mote_status read_whole(const char *path, char **bytes, size_t *n, mote_error *error) {
     const char *name = path ? path : "standard input";
     FILE *file = path ? fopen(path, "rb") : stdin;
+    struct stat info;
     if (!file) return mote_fail(error, MOTE_BAD_FILE, "cannot open %s: %s", name, strerror(errno));
+    if (path && !fstat(fileno(file), &info) && S_ISDIR(info.st_mode)) {
+        fclose(file);
+        mote_fail(error, MOTE_BAD_FILE, "%s is a folder, where a file is needed", path);
+        return mote_hint(error, MOTE_BAD_FILE, "name a file in it: ls %s", path);
+    }
     size_t capacity = 1 << 16;
     char *text = malloc(capacity + 1);
     mote_status status = MOTE_OK;

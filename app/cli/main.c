@@ -9,6 +9,7 @@
 #include "../text/libraries.h"
 #include "command.h"
 #include "console.h"
+#include "hints.h"
 
 static int finish(mote_status status, mote_error *error) {
     mote_error late = {0};
@@ -49,6 +50,7 @@ static mote_status run_command(const struct command *command, int n_words, char 
     if (!status && help) help_command(command);
     else if (!status && !(status = options_apply_cpu(error)))
         status = command->run(n_arguments, arguments, error);
+    if (status) hint_complete(command, n_words, words, error);
     free(arguments);
     return status;
 }

@@ -115,7 +115,7 @@ static int edit_distance(const char *a, const char *b) {
 void nearest_try(struct nearest *nearest, const char *wanted, const char *candidate) {
     int distance = edit_distance(wanted, candidate), length = (int)strlen(wanted);
     /* "--val" for "--validation" is no slip but a habit: a beginning counts as near. */
-    if (length >= 3 && !strncmp(wanted, candidate, (size_t)length)) distance = 1;
+    if (length >= 2 && !strncmp(wanted, candidate, (size_t)length)) distance = 1;
     int allowed = length < 4 ? 1 : length < 8 ? 2 : 3;
     if (distance <= allowed && (!nearest->best || distance < nearest->distance))
         *nearest = (struct nearest){candidate, distance};
@@ -192,7 +192,7 @@ static mote_status set_choice(const struct option *row, const char *name, const 
     return nearest.best ? mote_hint(error, MOTE_USAGE, "did you mean %s?", nearest.best) : MOTE_USAGE;
 }
 
-mote_status option_set(const struct option *row, const char *name, const char *text, mote_error *error) {
+static mote_status set(const struct option *row, const char *name, const char *text, mote_error *error) {
     struct string_list *list;
     switch (row->kind) {
     case OPTION_FLAG: *(int *)row->value = 1; return MOTE_OK;
@@ -209,6 +209,16 @@ mote_status option_set(const struct option *row, const char *name, const char *t
         return MOTE_OK;
     }
     return MOTE_OK;
+}
+
+static mote_status hint_option(const struct option *row, mote_status status, mote_error *error) {
+    return mote_hint(error, status, "--%s is: %s%s%s%s", row->name, row->help, row->shown ? " (default " : "",
+                     row->shown ? row->shown : "", row->shown ? ")" : "");
+}
+
+mote_status option_set(const struct option *row, const char *name, const char *text, mote_error *error) {
+    mote_status status = set(row, name, text, error);
+    return status && !error->hint[0] ? hint_option(row, status, error) : status;
 }
 
 static bool takes_value(const struct option *row) { return row->kind != OPTION_FLAG && row->kind != OPTION_FLAG_OFF; }
@@ -230,19 +240,23 @@ static mote_status parse_option(const struct command *command, int n_words, char
         if (word[2]) value = word + 2;
     }
     if (!row) return fail_unknown(command, word, error);
-    if (!takes_value(row) && value)
-        return mote_fail(error, MOTE_USAGE, "%s takes no value, but is given \"%s\"", name, value);
+    if (!takes_value(row) && value) {
+        mote_fail(error, MOTE_USAGE, "%s takes no value, but is given \"%s\"", name, value);
+        return mote_hint(error, MOTE_USAGE, "%s alone sets it", name);
+    }
     if (takes_value(row) && !value) {
         if (*at + 1 >= n_words) {
             mote_fail(error, MOTE_USAGE, "%s needs a value: %s", name, row->argument);
-            return mote_hint(error, MOTE_USAGE, "mote help %s says what it does", command->name);
+            return hint_option(row, MOTE_USAGE, error);
         }
         value = words[++*at];
     }
     bool again = (row->kind == OPTION_FLAG || row->kind == OPTION_FLAG_OFF) && option_given(row) &&
                  *(int *)row->value == (row->kind == OPTION_FLAG); /* the same flag twice says nothing else */
-    if (row->kind != OPTION_LIST && !again && option_given(row))
-        return mote_fail(error, MOTE_USAGE, "%s is given twice, or together with its opposite", name);
+    if (row->kind != OPTION_LIST && !again && option_given(row)) {
+        mote_fail(error, MOTE_USAGE, "%s is given twice, or together with its opposite", name);
+        return mote_hint(error, MOTE_USAGE, "leave one of them out");
+    }
     option_mark(row);
     return option_set(row, name, value, error);
 }
@@ -271,7 +285,7 @@ mote_status options_parse(const struct command *command, int n_words, char *cons
     else if (command->most >= 0 && *n_arguments > command->most)
         status = mote_fail(error, MOTE_USAGE, "mote %s: \"%s\" is one argument too many", command->name,
                            arguments[command->most]);
-    if (status) mote_hint(error, status, "mote help %s shows how it is used", command->name);
+    if (status) mote_hint(error, status, "for example: %s", command->example);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* The options that go with a model wherever one is opened. */
 #include "source.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,23 +61,30 @@ mote_status source_open(const char *path, mote_model **model, mote_error *error)
     options.lora = lora.items;
     options.n_lora = lora.n;
     options.lora_scale = (float)lora_scale;
-    if (!lora.n && lora_scale != 1) return mote_fail(error, MOTE_USAGE, "--lora-scale needs a --lora ADAPTER");
+    if (!lora.n && lora_scale != 1) {
+        mote_fail(error, MOTE_USAGE, "--lora-scale needs a --lora ADAPTER");
+        return mote_hint(error, MOTE_USAGE, "add --lora ADAPTER, or leave --lora-scale out");
+    }
     mote_status status = mote_model_open_with(path, &options, model, error);
     return status == MOTE_BAD_FILE ? fail_run(path, status, error) : status;
+}
+
+mote_status source_no_model(const char *path, const char *hint, mote_error *error) {
+    struct stat info;
+    mote_model *model = NULL;
+    if (stat(path, &info) || !S_ISREG(info.st_mode) || mote_model_open(path, &model, NULL)) return MOTE_OK;
+    mote_fail(error, MOTE_BAD_FILE, "%s is a model (%s), where a text is needed", path,
+              mote_model_describe(model).form);
+    mote_model_close(model);
+    return mote_hint(error, MOTE_BAD_FILE, "%s", hint);
 }
 
 mote_status source_texts(const char *const *paths, int n, const mote_corpus_options *options, const char *hint,
                          mote_corpus **corpus, mote_error *error) {
     mote_status status = mote_corpus_open(paths, n, options, corpus, error);
-    for (int i = 0; i < n && status == MOTE_BAD_FILE; i++) {
-        struct stat info;
-        mote_model *model = NULL;
-        if (stat(paths[i], &info) || !S_ISREG(info.st_mode) || mote_model_open(paths[i], &model, NULL)) continue;
-        mote_fail(error, status, "%s is a model (%s), where a text is needed", paths[i],
-                  mote_model_describe(model).form);
-        mote_hint(error, status, "%s", hint);
-        mote_model_close(model);
-        break;
-    }
+    for (int i = 0; i < n && status == MOTE_BAD_FILE; i++)
+        if (source_no_model(paths[i], hint, error)) return status;
+    if (status == MOTE_BAD_FILE && !error->hint[0] && !strstr(error->message, strerror(ENOENT)))
+        mote_hint(error, status, "a text is a file in UTF-8, JSONL, or a folder of them");
     return status;
 }

@@ -12,7 +12,9 @@ extern const struct option_group group_source_from;
 extern const char *source_from; /* --from; NULL: not given */
 mote_status source_open(const char *path, mote_model **model, mote_error *error);
 bool source_has_adapters(void);
-/* Opens texts. Where one of them is a model the hint is said, which is what to do with a model. */
+/* Refuses a file that is a model; the hint is what to do with one. */
+mote_status source_no_model(const char *path, const char *hint, mote_error *error);
+/* Opens texts; says the hint where one of them is a model. */
 mote_status source_texts(const char *const *paths, int n, const mote_corpus_options *options, const char *hint,
                          mote_corpus **corpus, mote_error *error);
 

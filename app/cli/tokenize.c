@@ -52,6 +52,7 @@ static mote_status read_ids(const char *text, size_t size, int vocab, int32_t **
         at = (size_t)(end - text);
     }
     if (status) {
+        mote_hint(error, status, "--text reads ids as --ids prints them: whole numbers below %d", vocab);
         free(list);
         list = NULL;
     }
@@ -144,6 +145,9 @@ static mote_status run_tokenize(int n_arguments, const char *const *arguments, m
     if (!status) status = model_tokenizer(model, arguments[0], &tokenizer, error);
     else if (status == MOTE_BAD_FILE) status = open_alone(arguments[0], &alone, error);
     if (alone) tokenizer = alone;
+    if (!status && n_arguments > 1)
+        status = source_no_model(arguments[1], "the model comes first, and one is enough: mote tokenize MODEL [FILE]",
+                                 error);
     if (!status) status = read_whole(n_arguments > 1 ? arguments[1] : NULL, &input, &size, error);
     if (!status) status = (want_text ? to_text : to_tokens)(tokenizer, input, size, error);
     free(input);

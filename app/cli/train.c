@@ -346,8 +346,10 @@ static mote_status run_train(int n_texts, const char *const *texts, mote_error *
     mote_status status = config_file ? config_read(&command_train, config_file, error) : MOTE_OK;
     if (status) return status;
     if (!output) output = "model.gguf";
-    if (resume && output_force)
-        return mote_fail(error, MOTE_USAGE, "--resume goes on and --force starts anew: give one");
+    if (resume && output_force) {
+        mote_fail(error, MOTE_USAGE, "--resume goes on and --force starts anew: give one");
+        return mote_hint(error, MOTE_USAGE, "leave the other out");
+    }
     /* A resumed run takes what it was begun with and refuses anything else. */
     if (!resume && (status = conflicts_check(&command_train, n_texts, error))) return status;
     if (!resume && (status = fine_tune_check(output, error))) return status;

@@ -88,7 +88,8 @@ mote_status mote_map_open(const char *path, mote_map *map, mote_error *error) {
         goto done;
     }
     if (S_ISDIR(about.st_mode)) {
-        status = mote_fail(error, MOTE_BAD_FILE, "cannot open %s: it is a folder", path);
+        mote_fail(error, MOTE_BAD_FILE, "cannot open %s: it is a folder", path);
+        mote_hint(error, status = MOTE_BAD_FILE, "name a file in it");
         goto done;
     }
     if (S_ISREG(about.st_mode) && about.st_size > 0) {

@@ -109,7 +109,7 @@ static mote_status read_header(reader *r) {
     if (bytes_left(r) < 4 || memcmp(r->at, "GGUF", 4) != 0) {
         mote_status status =
             mote_fail(r->error, MOTE_BAD_FILE, "%s: not a GGUF file: it does not begin with 'GGUF'", file->name);
-        return mote_hint(r->error, status, "mote opens GGUF models; other formats are converted first");
+        return mote_hint(r->error, status, "a GGUF file is needed; mote convert makes one of the other forms");
     }
     r->at += 4;
     if (!take(r, 4, &version)) return cut_short(r, "the header");

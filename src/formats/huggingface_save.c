@@ -68,9 +68,10 @@ mote_status mote_huggingface_save(const mote_model *model, const char *folder, m
     mote_writer *writers[N_FILES] = {NULL};
     mote_status status = mote_weights_are_of_files(error);
     if (status != MOTE_OK) return status;
-    if (type != MOTE_TYPE_F32 && type != MOTE_TYPE_F16 && type != MOTE_TYPE_BF16)
-        return mote_fail(error, MOTE_USAGE, "safetensors of transformers are f32, f16 or bf16, not %s",
-                         mote_type_name(type));
+    if (type != MOTE_TYPE_F32 && type != MOTE_TYPE_F16 && type != MOTE_TYPE_BF16) {
+        mote_fail(error, MOTE_USAGE, "safetensors of transformers are f32, f16 or bf16, not %s", mote_type_name(type));
+        return mote_hint(error, MOTE_USAGE, "GGUF holds it: give the path the ending .gguf");
+    }
     status = mote_huggingface_shape_of(model, &shape, error);
     if (status == MOTE_OK) status = make_folder(folder, error);
     if (status == MOTE_OK) status = write_all(model, &shape, folder, type, writers, error);

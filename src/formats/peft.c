@@ -138,6 +138,8 @@ static mote_status open_part(const char *folder, const char *name, mote_map *map
 mote_status mote_peft_merge(mote_model *model, const char *folder, float scale, mote_error *error) {
     mote_map config = {0}, weights = {0};
     mote_status status = open_part(folder, CONFIG_NAME, &config, error);
+    if (status != MOTE_OK && error && !*error->hint)
+        mote_hint(error, status, "an adapter is a PEFT folder with " CONFIG_NAME ", or a GGUF file");
     if (status == MOTE_OK) status = open_part(folder, WEIGHTS_NAME, &weights, error);
     if (status == MOTE_OK) status = mote_peft_merge_bytes(model, &config, &weights, scale, error);
     mote_map_close(&config);

@@ -89,7 +89,10 @@ static mote_status open_file(const char *path, mote_tokenizer **tokenizer, mote_
     size_t i = 0, n = sizeof formats / sizeof *formats;
     while (i < n && !formats[i].is(path, map.bytes, map.size)) i++;
     mote_map_close(&map);
-    if (i < n) return formats[i].open(path, tokenizer, error);
+    if (i < n) {
+        status = formats[i].open(path, tokenizer, error);
+        return status == MOTE_BAD_FILE && error && !*error->hint ? mote_hint(error, status, "%s", known) : status;
+    }
     mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer that mote knows", path);
     return mote_hint(error, MOTE_BAD_FILE, "%s", known);
 }

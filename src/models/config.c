@@ -109,8 +109,10 @@ mote_status mote_config_complete(mote_config *c, mote_error *error) {
                                    : default_heads(c->dim, c->kv_heads);
     if (c->kv_heads <= 0) c->kv_heads = c->heads;
     if (c->head_dim <= 0) {
-        if (c->dim % c->heads)
-            return mote_fail(error, MOTE_USAGE, "the width %d cannot be shared out to %d heads", c->dim, c->heads);
+        if (c->dim % c->heads) {
+            mote_fail(error, MOTE_USAGE, "the width %d cannot be shared out to %d heads", c->dim, c->heads);
+            return mote_hint(error, MOTE_USAGE, "take a width that is a multiple of the heads");
+        }
         c->head_dim = c->dim / c->heads;
     }
     family->complete(c);

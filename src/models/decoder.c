@@ -21,8 +21,11 @@ static mote_status check_need(mote_need need, bool has, const char *family, cons
 
 mote_status mote_decoder_check(const mote_decoder_style *style, const mote_config *c, mote_error *error) {
     const char *family = mote_family_name(c->family);
-    if (c->head_dim % 2)
-        return mote_fail(error, MOTE_USAGE, "the head size %d must be even for rotary positions", c->head_dim);
+    if (c->head_dim % 2) {
+        mote_fail(error, MOTE_USAGE, "the head size %d must be even for rotary positions", c->head_dim);
+        return mote_hint(error, MOTE_USAGE, "it is the width %d shared out to %d heads, where it is not given", c->dim,
+                         c->heads);
+    }
     mote_status status = check_need(style->bias, c->bias, family, "biases on queries, keys and values", error);
     if (status == MOTE_OK) status = check_need(style->qk_norm, c->qk_norm, family, "query and key norms", error);
     if (status != MOTE_OK) return status;

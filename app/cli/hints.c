@@ -1,0 +1,85 @@
+/* Hints of last resort, in one place for all commands. An error of the library names a file; only the command knows
+ * what was typed, so a name that is not there is compared with those that are. */
+#include "hints.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The folder of a path, "." for none; false: too long. */
+static bool folder_of(const char *path, char *folder, size_t size) {
+    const char *end = path + strlen(path);
+    while (end > path + 1 && end[-1] == '/') end--;
+    while (end > path && end[-1] != '/') end--;
+    const int n = (int)(end - path);
+    return snprintf(folder, size, "%.*s", n ? n : 1, n ? path : ".") < (int)size;
+}
+
+/* The name in a folder that is nearest to the wanted one; false: none is near. */
+static bool nearest_file(const char *folder, const char *wanted, char *found, size_t size) {
+    enum { MOST = 4096 }; /* of names that are looked at */
+    DIR *entries = opendir(folder);
+    struct nearest nearest = {0};
+    int n = 0;
+    for (const struct dirent *entry; entries && n < MOST && (entry = readdir(entries)); n++) {
+        const int before = nearest.distance;
+        const bool had = nearest.best != NULL;
+        if (entry->d_name[0] == '.') continue;
+        nearest_try(&nearest, wanted, entry->d_name);
+        /* the entry does not outlive the next */
+        if (nearest.best && (!had || nearest.distance < before)) snprintf(found, size, "%s", entry->d_name);
+    }
+    if (entries) closedir(entries);
+    return nearest.best != NULL;
+}
+
+/* Of a path that is not there. */
+static void hint_missing(const char *path, mote_error *error) {
+    char folder[1024], found[256], here[1024];
+    if (!folder_of(path, folder, sizeof folder)) return;
+    const bool plain = !strcmp(folder, ".") && strncmp(path, "./", 2) != 0;
+    if (access(folder, F_OK)) {
+        mote_hint(error, error->status, "there is no folder %.200s", folder);
+    } else if (nearest_file(folder, path + (plain ? 0 : strlen(folder)), found, sizeof found)) {
+        mote_hint(error, error->status, "did you mean %.100s%.120s?", plain ? "" : folder, found);
+    } else if (*path == '/' || !getcwd(here, sizeof here)) {
+        mote_hint(error, error->status, "ls %.200s lists what is there", folder);
+    } else {
+        mote_hint(error, error->status, "it was looked for in %.220s", here);
+    }
+}
+
+/* What a word of the command line names: itself, or what follows the = of an option. */
+static const char *named(const char *word) {
+    const char *equals = word[0] == '-' && word[1] == '-' ? strchr(word, '=') : NULL;
+    return equals ? equals + 1 : word;
+}
+
+/* A GGUF file that cannot be read: its first bytes are right, so it was one. */
+static bool is_damaged(const char *path, const mote_error *error) {
+    const size_t n = strlen(path);
+    char magic[4] = "";
+    if (!n || strncmp(error->message, path, n) != 0 || error->message[n] != ':') return false;
+    FILE *file = fopen(path, "rb");
+    const bool gguf = file && fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
+    if (file) fclose(file);
+    return gguf;
+}
+
+void hint_complete(const struct command *command, int n_words, char *const *words, mote_error *error) {
+    if (error->hint[0]) return;
+    for (int i = 0; i < n_words; i++) {
+        const char *path = named(words[i]);
+        if (error->status == MOTE_BAD_FILE && is_damaged(path, error))
+            mote_hint(error, MOTE_BAD_FILE, "the file is damaged or not complete: fetch it or make it again");
+        else if (*path && strstr(error->message, path) && strstr(error->message, strerror(ENOENT)) &&
+                 access(path, F_OK))
+            hint_missing(path, error);
+        if (error->hint[0]) return;
+    }
+    if (error->status == MOTE_USAGE)
+        mote_hint(error, MOTE_USAGE, "mote help %s says what its options mean and how it is used", command->name);
+}
