@@ -5,6 +5,7 @@
 
 #include "base/random.h"
 #include "models/model.h"
+#include "orthogonal.h"
 #include "train/data_order.h"
 #include "train/optimizer.h"
 #include "train/options.h"
@@ -245,29 +246,6 @@ static void twin_sgd(twin *t, const mote_learned *l, const mote_train_options *o
     }
 }
 
-/* c = a b or a b^T */
-static double *product(const double *a, const double *b, int rows, int depth, int cols, bool transposed) {
-    double *c = calloc((size_t)rows * (size_t)cols, 8);
-    for (int i = 0; i < rows; i++)
-        for (int k = 0; k < depth; k++)
-            for (int j = 0; j < cols; j++)
-                c[i * cols + j] += a[i * depth + k] * (transposed ? b[j * depth + k] : b[k * cols + j]);
-    return c;
-}
-
-/* Newton-Schulz as in Jordan's text, on the matrix as it stands: tall ones need no transposing for the mathematics. */
-static void reference_orthogonal(double *x, int rows, int cols) {
-    double norm = 0;
-    for (int i = 0; i < rows * cols; i++) norm += x[i] * x[i];
-    for (int i = 0; i < rows * cols; i++) x[i] /= sqrt(norm) + 1e-7;
-    for (int n = 0; n < 5; n++) {
-        double *gram = product(x, x, rows, cols, rows, true), *once = product(gram, x, rows, rows, cols, false),
-               *twice = product(gram, once, rows, rows, cols, false);
-        for (int i = 0; i < rows * cols; i++) x[i] = 3.4445 * x[i] - 4.7750 * once[i] + 2.0315 * twice[i];
-        free(gram), free(once), free(twice);
-    }
-}
-
 static void twin_muon(twin *t, const mote_learned *l, const mote_train_options *o, double lr) {
     int parts = strstr(l->tensor->name, "qkv") ? 3 : 1, rows = l->tensor->rows / parts, cols = l->tensor->cols;
     double *x = calloc(l->n, 8);
@@ -276,7 +254,7 @@ static void twin_muon(twin *t, const mote_learned *l, const mote_train_options *
         t->m[i] = o->beta1 * t->m[i] + g;
         x[i] = o->beta1 * t->m[i] + g;
     }
-    for (int p = 0; p < parts; p++) reference_orthogonal(x + p * rows * cols, rows, cols);
+    for (int p = 0; p < parts; p++) orthogonal_reference(x + p * rows * cols, rows, cols);
     for (size_t i = 0; i < l->n; i++)
         t->w[i] = t->w[i] * (1 - lr * o->weight_decay) - lr * 0.2 * sqrt(rows > cols ? rows : cols) * x[i];
     free(x);

@@ -25,7 +25,7 @@ static const struct {
     int most_context, windows;   /* context: a power of two that cuts the text into this many windows at least */
     int least_step_tokens, most_step_tokens;
     double steps_wanted;         /* the batch grows once there are more steps than this */
-    int step_tokens_per_dim;     /* Muon costs about 4 dim / tokens of a step: at 16, a quarter of the arithmetic */
+    int step_tokens_per_dim;     /* Muon costs about 1.3 dim / tokens of a step: at 16, a twelfth of the arithmetic */
     double muon_lr, adamw_lr; /* muon_lr / sqrt(dim) and adamw_lr / dim: 0.02 and 0.01 were best for 64 x 2 layers on a
                                  megabyte of text; Muon moves by a fixed spectral norm, so it minds the width less */
     double lr_low, lr_high;
