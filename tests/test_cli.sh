@@ -816,6 +816,8 @@ code "quantize to a number of bits" 0 quantize float.gguf small.gguf --force --t
 code "quantize --keep" 0 quantize float.gguf small.gguf --force --type q4_0 --keep 'head=q8_0,*attn_v*=f16' --json
 grep -q '"token_embd.weight","type":"q8_0"' out && grep -q 'attn_v.weight","type":"f16"' out &&
     ok "and keeps them" || fail "and keeps them"
+code "--keep: two types for head and embedding" 2 quantize float.gguf q.gguf --keep 'head=q8_0,embedding=f16'
+says "--keep: two types, says that they are one" "^hint: head and embedding of this model are one tensor"
 code "gates that are met" 0 quantize float.gguf small.gguf --force --type q8_0 --evaluate later.txt \
     --gate ppl=5%,kl=0.1 --gate top1=80%,bytes=1MB --json
 grep -q '"gate":"bytes","limit":1000000,' out && ok "and are in JSON" || fail "and are in JSON"

@@ -330,6 +330,34 @@ static void rules(void) {
     mote_model_close(model);
 }
 
+/* One tensor cannot have two types: the message names both rules, and where the head is the embedding it says so. */
+static void rules_in_vain_are_refused(void) {
+    static const struct { mote_quantize_rule rules[2]; bool tied, apart; } cases[] = {
+        {{{"head", MOTE_TYPE_F16}, {"embedding", MOTE_TYPE_Q8_0}}, false, true},
+        {{{"embedding", MOTE_TYPE_Q8_0}, {"head", MOTE_TYPE_F16}}, false, true},
+        {{{"token_embd*", MOTE_TYPE_Q8_0}, {"head", MOTE_TYPE_F16}}, false, true},
+        {{{"*attn_v*", MOTE_TYPE_F16}, {"attention", MOTE_TYPE_Q8_0}}, false, false},
+        {{{"attention", MOTE_TYPE_Q8_0}, {"*attn_v*", MOTE_TYPE_F16}}, true, true},
+        {{{"head", MOTE_TYPE_F16}, {"embedding", MOTE_TYPE_F16}}, true, true}};
+    for (int tied = 0; tied < 2; tied++) {
+        mote_model *model = make_model(MOTE_FAMILY_LLAMA, 64, tied);
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+            mote_model *small = NULL;
+            mote_error problem = {0};
+            mote_quantize_options o = options_for(MOTE_TYPE_Q4_0, MOTE_QUANTIZE_SEARCH);
+            o.rules = cases[i].rules, o.n_rules = 2;
+            const bool fine = tied ? cases[i].tied : cases[i].apart;
+            const mote_status status = mote_model_quantize(model, &o, &small, NULL, &problem);
+            CHECK(status == (fine ? MOTE_OK : MOTE_USAGE), "%zu, tied %d: %s", i, tied, problem.message);
+            CHECK(fine || (strstr(problem.message, cases[i].rules[0].pattern) &&
+                           strstr(problem.message, cases[i].rules[1].pattern)), "%s", problem.message);
+            CHECK(fine || i == 3 || strstr(problem.hint, "one tensor, 'token_embd.weight'"), "%s", problem.hint);
+            mote_model_close(small);
+        }
+        mote_model_close(model);
+    }
+}
+
 static void mixed_meets_its_target(void) {
     mote_model *model = make_model(MOTE_FAMILY_LLAMA, 64, true), *small = NULL;
     static const double targets[] = {5, 6.5, 9, 20};
@@ -729,6 +757,7 @@ int main(void) {
     RUN(calibration_sums_what_products_read);
     RUN(calibration_does_not_depend_on_threads);
     RUN(rules);
+    RUN(rules_in_vain_are_refused);
     RUN(mixed_meets_its_target);
     RUN(what_does_not_fit);
     RUN(sums_fit_into_what_is_allowed);

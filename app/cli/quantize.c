@@ -28,7 +28,8 @@ static const struct option type_rows[] = {
     {"target-bits", 0, OPTION_NUMBER, &target_bits, "X", 1, 32, NULL,
      "bits a weight at most, of q3h, q4_0, q8_0 and f16 where each costs least; implies --type mixed"},
     {"keep", 0, OPTION_LIST, &keep, "PATTERN=TYPE,...", 0, 0, NULL,
-     "tensors whose names match (*attn*), or head, embedding, attention, feed_forward, in another type"},
+     "tensors whose names match (*attn*), or head, embedding, attention, feed_forward, in another type; of several "
+     "that match a tensor the last counts"},
     {"allow-fallback", 0, OPTION_FLAG, &allow_fallback, NULL, 0, 0, NULL,
      "what does not fit its type goes to q8_0 or f32 and is named; else nothing is written"},
     {"static-activations", 0, OPTION_FLAG, &static_activations, NULL, 0, 0, NULL,

@@ -511,8 +511,8 @@ typedef enum {
 } mote_quantize_method;
 MOTE_API const char *mote_quantize_method_name(mote_quantize_method method);
 
-/* A glob on tensor names, or "head", "embedding", "attention", "feed_forward". Of several that match the last counts.
- */
+/* A glob on tensor names, or "head", "embedding", "attention", "feed_forward". Of several that match the last counts;
+ * one of which that leaves nothing, as of head and embedding where they are one tensor, is refused. */
 typedef struct {
     const char *pattern;
     mote_type type;

@@ -110,6 +110,33 @@ static bool matches(const mote_program *p, int id, const char *pattern) {
     return fnmatch(pattern, t->name, 0) == 0;
 }
 
+static bool takes_rule(const mote_program *p, int id, const mote_quantize_rule *rule) {
+    const mote_tensor *t = &p->tensors[id];
+    return t->role == MOTE_ROLE_WEIGHT && !mote_weight_stays_f32(t) && matches(p, id, rule->pattern);
+}
+
+/* Refuses a rule of which later ones left nothing. Where the head is the embedding, two that speak of different things
+ * mean one tensor, and nobody who wrote both would expect that the last one is all that counts. */
+static mote_status check_rule_counts(const quantization *q, const mote_quantize_rule *rule, mote_error *error) {
+    const mote_program *p = q->model->program;
+    int first = -1, last = q->o.n_rules - 1;
+    for (int id = 0; id < p->n_tensors; id++) {
+        if (!takes_rule(p, id, rule)) continue;
+        if (q->types[id] == rule->type) return MOTE_OK;
+        if (first < 0) first = id;
+    }
+    while (!takes_rule(p, first, &q->o.rules[last])) last--;
+    const mote_quantize_rule *other = &q->o.rules[last];
+    mote_status status =
+        mote_fail(error, MOTE_USAGE, "the rule %.80s=%s is in vain: what it names is given %s by %.80s=%s behind it",
+                  rule->pattern, mote_type_name(rule->type), mote_type_name(other->type), other->pattern,
+                  mote_type_name(other->type));
+    if (is_read_by(p, first, MOTE_OP_HEAD, 1) && is_read_by(p, first, MOTE_OP_EMBEDDING, 0))
+        return mote_hint(error, status, "head and embedding of this model are one tensor, '%.64s': give it one type",
+                         p->tensors[first].name);
+    return mote_hint(error, status, "leave one of the two out, or put the one that names fewer tensors last");
+}
+
 /* The types that are settled before anything is measured. */
 static mote_status settle_types(quantization *q, mote_error *error) {
     const mote_program *p = q->model->program;
@@ -124,8 +151,7 @@ static mote_status settle_types(quantization *q, mote_error *error) {
         const mote_quantize_rule *rule = &q->o.rules[i];
         int found = 0;
         for (int id = 0; id < p->n_tensors; id++) {
-            const mote_tensor *t = &p->tensors[id];
-            if (t->role != MOTE_ROLE_WEIGHT || mote_weight_stays_f32(t) || !matches(p, id, rule->pattern)) continue;
+            if (!takes_rule(p, id, rule)) continue;
             q->types[id] = rule->type;
             q->open[id] = false;
             found++;
@@ -135,7 +161,9 @@ static mote_status settle_types(quantization *q, mote_error *error) {
                                        rule->pattern);
         return mote_hint(error, status, "mote inspect lists the tensors; gains, biases and positions are f32 always");
     }
-    return MOTE_OK;
+    mote_status status = MOTE_OK;
+    for (int i = 0; i < q->o.n_rules && !status; i++) status = check_rule_counts(q, &q->o.rules[i], error);
+    return status;
 }
 
 static bool compensates(const quantization *q) {
