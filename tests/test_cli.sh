@@ -825,9 +825,17 @@ mkdir gated
 for gate in ppl=0% kl=0 top1=100% bytes=1k; do
     "$mote" quantize float.gguf gated/g.gguf --type q3h --method rtn --evaluate later.txt --gate $gate --json >out 2>err
     check "gate $gate is not met" "$?, $(ls -A gated | wc -l | tr -d ' ') files" "4, 0 files"
-    grep -q '"written":false,' out && grep -q '^error: the gate' err && ok "and the report says so" ||
-        fail "and the report says so"
+    grep -q '"written":false,' out && grep -q "^error: a gate is not met: ${gate%=*} " err &&
+        ok "and the report says so" || fail "and the report says so"
 done
+"$mote" quantize float.gguf gated/g.gguf --type q3h --method rtn --evaluate later.txt \
+    --gate ppl=900%,ppl=0%,kl=0,top1=100%,bytes=1k >out 2>err
+met="^error: these gates are not met: ppl [0-9.]* % (at most 0 %), kl [0-9.e-]* (at most 0), "
+met="${met}top1 [0-9.]* % (at least 100 %), bytes [0-9]* bytes (at most 1000 bytes)\$"
+says "gates that are not met are all named" "$met"
+many=kl=0$(awk 'BEGIN { for (i = 1; i < 32; i++) printf ",kl=0" }')
+"$mote" quantize float.gguf gated/g.gguf --type q3h --evaluate later.txt --gate "$many" >out 2>err
+says "as many as a line holds" "(at most 0) and [0-9]* more$"
 cp float.gguf gated/g.gguf
 "$mote" quantize float.gguf gated/g.gguf --type q3h --gate bytes=1k --force >out 2>err
 check "a model that is there" "$?, $(sum gated/g.gguf)" "4, $(sum float.gguf)"

@@ -79,8 +79,44 @@ bool gates_need_text(const struct gates *gates) {
     return false;
 }
 
+/* "ppl 3.214 % (at most 1 %)", with as many digits as tell the two apart. */
+static int print_missed(const struct gate *gate, char *text, size_t bytes) {
+    char value[32], limit[32];
+    int digits = gate->kind == GATE_BYTES ? 15 : 4;
+    do {
+        snprintf(value, sizeof value, "%.*g", digits, gate->value);
+        snprintf(limit, sizeof limit, "%.*g", digits, gate->limit);
+    } while (!strcmp(value, limit) && digits++ < 17);
+    return snprintf(text, bytes, "%s %s%s (at %s %s%s)", kinds[gate->kind].name, value, kinds[gate->kind].unit,
+                    gate->kind == GATE_TOP1 ? "least" : "most", limit, kinds[gate->kind].unit);
+}
+
+/* Names all `n` gates that are not met, while a message has room: then how many more there are. */
+static mote_status fail_missed(const struct gates *gates, int n, mote_error *error) {
+    char list[400] = "";
+    size_t used = 0;
+    int named = 0;
+    bool large = false, lossy = false;
+    for (int i = 0; i < gates->n; i++) {
+        const struct gate *gate = &gates->list[i];
+        char one[120];
+        if (gate->met) continue;
+        if (gate->kind == GATE_BYTES) large = true;
+        else lossy = true;
+        const size_t length = (size_t)print_missed(gate, one, sizeof one);
+        if (used + length + sizeof ", " + sizeof " and 32 more" > sizeof list) continue;
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", named++ ? ", " : "", one);
+    }
+    if (named < n) snprintf(list + used, sizeof list - used, " and %d more", n - named);
+    mote_fail(error, MOTE_GATE, "%s not met: %s", n == 1 ? "a gate is" : "these gates are", list);
+    return mote_hint(error, MOTE_GATE, "nothing was written; %s",
+                     large && lossy ? "it is too large and loses too much: --calibrate, or --target-bits with it"
+                     : large        ? "choose a smaller type"
+                                    : "choose a larger type, or --calibrate");
+}
+
 mote_status gates_check(struct gates *gates, const mote_comparison *lost, uint64_t file_bytes, mote_error *error) {
-    const struct gate *missed = NULL;
+    int missed = 0;
     for (int i = 0; i < gates->n; i++) {
         struct gate *gate = &gates->list[i];
         switch (gate->kind) {
@@ -91,14 +127,9 @@ mote_status gates_check(struct gates *gates, const mote_comparison *lost, uint64
         }
         /* what is not a number meets no gate */
         gate->met = gate->kind == GATE_TOP1 ? gate->value >= gate->limit : gate->value <= gate->limit;
-        if (!gate->met && !missed) missed = gate;
+        if (!gate->met) missed++;
     }
-    if (!missed) return MOTE_OK;
-    mote_fail(error, MOTE_GATE, "the gate %s is not met: %.10g%s, where at %s %.10g%s is asked for",
-              kinds[missed->kind].name, missed->value, kinds[missed->kind].unit,
-              missed->kind == GATE_TOP1 ? "least" : "most", missed->limit, kinds[missed->kind].unit);
-    return mote_hint(error, MOTE_GATE, "nothing was written; %s",
-                     missed->kind == GATE_BYTES ? "choose a smaller type" : "choose a larger type, or --calibrate");
+    return missed ? fail_missed(gates, missed, error) : MOTE_OK;
 }
 
 void gates_print_json(const struct gates *gates, mote_buffer *buffer) {

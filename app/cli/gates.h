@@ -21,7 +21,7 @@ struct gates {
 mote_status gates_parse(const struct string_list *texts, struct gates *gates, mote_error *error);
 /* One that only a text can decide. */
 bool gates_need_text(const struct gates *gates);
-/* Fills value and met; MOTE_GATE, naming the first that is not met. */
+/* Fills value and met; MOTE_GATE, naming all that are not met. */
 mote_status gates_check(struct gates *gates, const mote_comparison *lost, uint64_t file_bytes, mote_error *error);
 /* [{"gate":"ppl","limit":1,"value":0.4,"met":true}] */
 void gates_print_json(const struct gates *gates, mote_buffer *buffer);
