@@ -788,6 +788,7 @@ code "quantize to blocks that fit" 0 quantize m.gguf small.gguf --force --type q
 grep -q '^note .*bits a weight' err && fail "and says nothing" || ok "and says nothing"
 code "quantize --json" 0 quantize float.gguf small.gguf --force --type q4_0 --calibrate text.txt \
     --evaluate later.txt --json
+grep -q '^warning' err && fail "and warns of nothing" || ok "and warns of nothing"
 json "quantize --json has its keys" $fields
 cp out report.json
 "$mote" eval small.gguf later.txt --json >out 2>err
@@ -807,6 +808,12 @@ END
 else skip "the report is true of the file" "python3 is not there"; fi
 code "quantize for people" 0 quantize float.gguf small.gguf --force --type q4_0 --method rtn --evaluate later.txt
 grep -q '^perplexity  *[0-9.]* -> [0-9.]* (' out && ok "and says what it lost" || fail "and says what it lost"
+head -c 40 text.txt >tiny.txt
+code "quantize by a few tokens" 0 quantize float.gguf small.gguf --force --type q4_0 --calibrate tiny.txt --json
+says "quantize by a few tokens: warns" "^warning: calibrated with 36 tokens, fewer than 80, which .* full rank"
+says "and of the loss" "^warning: the loss was measured over 4 tokens, fewer than 1000"
+tells='"calibration_tokens":36,"calibration_tokens_least":80,.*"warnings":\["calibrated with 36 .*","the loss was'
+grep -q "$tells" out && ok "and in JSON" || fail "and in JSON"
 code "quantize without a text" 0 quantize float.gguf small.gguf --force --json
 says "says that the loss is not known" "only the error of the weights"
 grep -q '"perplexity_after":null' out && ok "and JSON has null" || fail "and JSON has null"

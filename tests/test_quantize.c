@@ -273,6 +273,28 @@ static void calibration_sums_what_products_read(void) {
 }
 
 /* With fewer rows than threads would share, too, whole rows are shown, and the sums are the same. */
+/* How many tokens a calibration wants: of gptq as many as its widest input has values, here the 172 of dim. */
+static void short_calibrations_are_told(void) {
+    static const struct { mote_quantize_method method; double bits; uint64_t least; } cases[] = {
+        {MOTE_QUANTIZE_BEST, 0, 172}, {MOTE_QUANTIZE_GPTQ, 0, 172}, {MOTE_QUANTIZE_SEARCH, 0, 64},
+        {MOTE_QUANTIZE_SEARCH, 5, 512}, {MOTE_QUANTIZE_RTN, 0, 0}};
+    mote_model *model = make_model(MOTE_FAMILY_LLAMA, 172, true);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        mote_model *small = NULL;
+        mote_quantize_report *report = NULL;
+        mote_quantize_options o = options_for(MOTE_TYPE_Q8_0, cases[i].method);
+        o.target_bits = cases[i].bits;
+        o.calibration_tokens = 33; /* two windows of 32 */
+        CHECK(!mote_model_quantize(model, &o, &small, &report, &error), "%s", error.message);
+        CHECK(report && report->calibration_least == cases[i].least &&
+                  report->calibration_tokens == (cases[i].least ? 64 : 0), "case %zu: %llu of %llu", i,
+              report ? (unsigned long long)report->calibration_tokens : 0,
+              report ? (unsigned long long)report->calibration_least : 0);
+        mote_quantize_report_destroy(report), mote_model_close(small);
+    }
+    mote_model_close(model);
+}
+
 static void calibration_does_not_depend_on_threads(void) {
     mote_model *model = make_model(MOTE_FAMILY_LLAMA, 36, true);
     mote_calibration_request request = {.dataset = dataset, .split = MOTE_SPLIT_TRAIN, .grams = true};
@@ -755,6 +777,7 @@ int main(void) {
     RUN(factor_is_that_of_the_inverse);
     RUN(gptq_loses_less_at_the_outputs);
     RUN(calibration_sums_what_products_read);
+    RUN(short_calibrations_are_told);
     RUN(calibration_does_not_depend_on_threads);
     RUN(rules);
     RUN(rules_in_vain_are_refused);

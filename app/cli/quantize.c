@@ -41,7 +41,8 @@ static const struct option text_rows[] = {
     {"calibrate", 0, OPTION_LIST, &calibrate, "TEXT", 0, 0, NULL,
      "text whose activations say which weights matter, as mote train takes it; may be given several times. Without "
      "--evaluate its last tenth is kept to measure the loss"},
-    {"calibrate-tokens", 0, OPTION_INTEGER, &calibrate_tokens, "N", 1, 1e12, "65536", "most that are read, spread"},
+    {"calibrate-tokens", 0, OPTION_INTEGER, &calibrate_tokens, "N", 1, 1e12, "65536",
+     "most that are read, in whole windows of the context, spread"},
     {"calibrate-memory", 0, OPTION_INTEGER, &calibrate_memory, "MIB", 0, 1e9, "0: half of the memory",
      "most that the sums over it take; a larger model is calibrated in several passes"},
     {"evaluate", 0, OPTION_LIST, &evaluate, "TEXT", 0, 0, NULL,
@@ -234,6 +235,7 @@ static mote_status run_quantize(int n_arguments, const char *const *arguments, m
     if (!status) quantize_note_padding(run.result.report);
     if (!status) status = measure(&run, error);
     if (!status) {
+        quantize_warn_short(&run.result);
         gate = gates_check(&run.gates, &run.result.lost, run.result.file_bytes, error);
         if (!gate) status = mote_model_save(run.quantized, run.output, MOTE_TYPE_KEEP, error);
         run.result.written = !gate && !status;

@@ -13,7 +13,12 @@ struct quantize_result {
     uint64_t file_bytes_before, file_bytes;
     double quantize_seconds;
     bool written;
+    char warnings[2][320]; /* of texts too short to go by */
+    int n_warnings;
 };
+
+/* Warns of texts that are too short, and keeps what was said for the report. */
+void quantize_warn_short(struct quantize_result *result);
 
 /* A note where padding makes tensors much larger than their type's bits a weight say. */
 void quantize_note_padding(const mote_quantize_report *report);

@@ -550,6 +550,7 @@ typedef struct {
     uint64_t weights, calibration_tokens;
     uint64_t calibration_bytes; /* that the largest of its passes took */
     int calibration_passes;
+    uint64_t calibration_least; /* tokens below which the sums tell little; 0: nothing was calibrated */
 } mote_quantize_report;
 
 MOTE_API mote_quantize_options mote_quantize_options_default(void);

@@ -103,6 +103,8 @@ void mote_gptq_rows(const mote_rounding *rounding, int begin, int n, mote_real *
 
 /* ---- which tensor gets which type (compress/mixed.c) */
 
+enum { MOTE_MIXED_TOKENS = 512 }; /* of the calibration text that losses are measured on */
+
 /* Types of the tensors that are open, so that all weights together take at most target_bits each. types[] says what the
  * others have. */
 mote_status mote_choose_types(const mote_model *model, const mote_quantize_options *options,

@@ -7,7 +7,7 @@
 
 #include "compress/compress.h"
 
-enum { N_CANDIDATES = 4, MEASURED_TOKENS = 512 };
+enum { N_CANDIDATES = 4 };
 static const mote_type candidates[N_CANDIDATES] = {MOTE_TYPE_Q3H, MOTE_TYPE_Q4_0, MOTE_TYPE_Q8_0, MOTE_TYPE_F16};
 
 typedef struct {
@@ -103,7 +103,7 @@ static mote_status measure_groups(choice *k, mote_error *error) {
         mote_comparison lost;
         mote_status status = set_group(k, id, true, error);
         if (status == MOTE_OK)
-            status = mote_model_compare(k->model, k->work, o->calibration, o->calibration_split, MEASURED_TOKENS,
+            status = mote_model_compare(k->model, k->work, o->calibration, o->calibration_split, MOTE_MIXED_TOKENS,
                                         mote_pool_threads(k->pool), &lost, error);
         if (status == MOTE_OK) status = set_group(k, id, false, error);
         if (status != MOTE_OK) return status;
