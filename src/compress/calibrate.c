@@ -42,7 +42,7 @@ static mote_status find_moments(const mote_program *p, mote_calibration *c, mote
         if (x == MOTE_NONE) continue;
         while (j < c->n && c->moments[j].activation != x) j++;
         if (j == c->n) c->moments[c->n++] = (mote_moments){.activation = x, .first_op = i, .cols = p->tensors[x].cols};
-        c->of_weight[p->ops[i].in[1]] = (int16_t)j;
+        c->of_weight[p->ops[i].in[1]] = j;
     }
     return MOTE_OK;
 }

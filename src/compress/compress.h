@@ -22,7 +22,7 @@ typedef struct {
 typedef struct {
     mote_moments *moments;
     int n;
-    int16_t *of_weight; /* by tensor id: which moments; -1: no product reads it */
+    int *of_weight;     /* by tensor id: which moments; -1: no product reads it */
     int first, end;     /* the moments of this pass; the others were of earlier ones, or are to come */
     uint64_t tokens;
     size_t bytes;       /* that this pass took */
