@@ -401,6 +401,12 @@ code "--from resumes by the same command" 0 train text.txt --from gone.gguf -o t
 check "and the same bits" "$(sum tuned3/tuned.gguf)" "$whole_tuned"
 code "--from resumes from no other model" 2 train text.txt --from base.gguf -o tuned3/tuned.gguf --resume
 says "and names both" 'is given as "base.gguf", but the run was begun with "gone.gguf"'
+config=tuned3/tuned.run/config.json
+sed 's/"lora-scale":1,//' $config >config.old # as written before there was this option
+if cmp -s config.old $config; then fail "a config without a scale"; else cp config.old $config; fi
+code "--from resumes with no other scale" 2 train text.txt --from gone.gguf -o tuned3/tuned.gguf --lora-scale 0.5 \
+    --resume
+says "and names the default" "--lora-scale is given as 0.5, but the run was begun with 1"
 code "--from resumes with no other shape" 2 train text.txt -o tuned3/tuned.gguf --resume --dim 64
 code "a new run is not resumed with --from" 2 train text.txt --from base.gguf -o base.gguf --resume
 refused() { # NAME TEXT ARGUMENT...: train --from base.gguf is refused with this text

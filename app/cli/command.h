@@ -81,7 +81,7 @@ bool option_given(const struct option *row);
 /* True when it was given on the command line and not by a config file. */
 bool option_typed(const struct option *row);
 void option_mark(const struct option *row);
-/* As if a string, a number or a list had not been given. */
+/* As if it had not been given: its value is what it was before. */
 void option_forget(const struct option *row);
 const struct option *option_find(const struct command *command, const char *name, size_t length);
 /* The i-th of "a|b|c"; its length in *length, 0 past the end. */

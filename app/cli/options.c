@@ -51,6 +51,38 @@ void option_mark(const struct option *row) {
     if (!option_given(row) && n_given < MOST_GIVEN) given[n_given++] = row->value;
 }
 
+/* What values held before anybody gave one. */
+union held {
+    int choice;
+    int64_t integer;
+    double number;
+    const char *string;
+};
+static struct {
+    const void *value;
+    union held held;
+} untouched[MOST_GIVEN];
+static int n_untouched;
+
+static size_t value_bytes(const struct option *row) {
+    switch (row->kind) {
+    case OPTION_FLAG: case OPTION_FLAG_OFF: case OPTION_CHOICE: return sizeof(int);
+    case OPTION_INTEGER: return sizeof(int64_t);
+    case OPTION_NUMBER: return sizeof(double);
+    case OPTION_STRING: return sizeof(const char *);
+    case OPTION_LIST: break; /* was empty */
+    }
+    return 0;
+}
+
+static void remember(const struct option *row) {
+    for (int i = 0; i < n_untouched; i++)
+        if (untouched[i].value == row->value) return;
+    if (n_untouched == MOST_GIVEN) return;
+    untouched[n_untouched].value = row->value;
+    memcpy(&untouched[n_untouched++].held, row->value, value_bytes(row));
+}
+
 void option_forget(const struct option *row) {
     for (int i = 0; i < n_given; i++) {
         if (given[i] != row->value) continue;
@@ -59,7 +91,8 @@ void option_forget(const struct option *row) {
         if (i < n_typed) n_typed--;
         break;
     }
-    if (row->kind == OPTION_STRING) *(const char **)row->value = NULL;
+    for (int i = 0; i < n_untouched; i++)
+        if (untouched[i].value == row->value) memcpy(row->value, &untouched[i].held, value_bytes(row));
     if (row->kind == OPTION_LIST) ((struct string_list *)row->value)->n = 0;
 }
 
@@ -194,6 +227,7 @@ static mote_status set_choice(const struct option *row, const char *name, const 
 
 static mote_status set(const struct option *row, const char *name, const char *text, mote_error *error) {
     struct string_list *list;
+    remember(row);
     switch (row->kind) {
     case OPTION_FLAG: *(int *)row->value = 1; return MOTE_OK;
     case OPTION_FLAG_OFF: *(int *)row->value = 0; return MOTE_OK;
