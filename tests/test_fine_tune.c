@@ -133,10 +133,9 @@ static bool quantize(mote_type type) {
 
 /* Weights of any type become the f32 values that they stand for; training goes down from there. */
 static void any_type_is_trained_further(void) {
-    const mote_type types[] = {MOTE_TYPE_F32, MOTE_TYPE_F16,  MOTE_TYPE_BF16, MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0,
-                               MOTE_TYPE_Q3H, MOTE_TYPE_Q4_K, MOTE_TYPE_IQ4_NL};
     if (!save_trained(MOTE_FAMILY_LLAMA)) return;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    for (int i = 0; i < MOTE_N_TYPES; i++) {
+        const mote_type type = (mote_type)i;
         mote_train_options o = brief();
         mote_model *model = NULL;
         mote_trainer *trainer = NULL;
@@ -144,20 +143,20 @@ static void any_type_is_trained_further(void) {
         mote_error error = {0};
         double first, last;
         o.lr = 1e-3, o.steps = 30;
-        if (!quantize(types[i])) return;
+        if (!quantize(type)) return;
         CHECK(mote_model_open(small_path, &model, &error) == MOTE_OK, "%s", error.message);
         CHECK(mote_evaluate(model, dataset, MOTE_SPLIT_VALIDATION, 0, 1, &stored, &error) == MOTE_OK, "evaluate");
         mote_model_close(model);
         CHECK(mote_model_open(small_path, &model, &error) == MOTE_OK && /* a session has used the other */
                   mote_trainer_create(model, dataset, &o, &trainer, &error) == MOTE_OK,
-              "%s: %s", mote_type_name(types[i]), error.message);
+              "%s: %s", mote_type_name(type), error.message);
         if (!trainer) return;
         CHECK(mote_trainer_evaluate(trainer, 0, &before, &error) == MOTE_OK, "%s", error.message);
         CHECK(fabs(before.loss - stored.loss) < 0.01 * stored.loss, "%s: %g stored, %g as f32",
-              mote_type_name(types[i]), stored.loss, before.loss); /* activations of 8 bits make the difference */
-        CHECK(steps(trainer, 30, &first, &last), "%s", mote_type_name(types[i]));
+              mote_type_name(type), stored.loss, before.loss); /* activations of 8 bits make the difference */
+        CHECK(steps(trainer, 30, &first, &last), "%s", mote_type_name(type));
         CHECK(mote_trainer_evaluate(trainer, 0, &after, &error) == MOTE_OK && after.loss < 0.97 * before.loss,
-              "%s: %g -> %g", mote_type_name(types[i]), before.loss, after.loss);
+              "%s: %g -> %g", mote_type_name(type), before.loss, after.loss);
         mote_trainer_destroy(trainer);
         mote_model_close(model);
     }

@@ -4,6 +4,7 @@
 #include "fine_tune.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "console.h"
@@ -32,18 +33,31 @@ static mote_status fail_differs(const char *name, const char *given, const char 
 
 static const char *text_of(const mote_buffer *value) { return value->bytes && !value->failed ? value->bytes : "none"; }
 
+/* An empty value for each row of a group; freed with free(). */
+static mote_buffer *values_for(const struct option *rows, mote_error *error) {
+    size_t n = 0;
+    while (rows[n].name) n++;
+    mote_buffer *values = calloc(n + 1, sizeof *values);
+    if (!values) mote_fail(error, MOTE_MEMORY, "no memory for the values of %zu options", n);
+    return values;
+}
+
 mote_status fine_tune_resume(const char *config, mote_error *error) {
-    enum { MOST = 8 };
-    mote_buffer typed[MOST] = {0}, real[MOST] = {0}; /* as given, and with the absolute names of files */
     const struct option *rows = group_source_from.rows;
-    for (int i = 0; i < MOST && rows[i].name; i++)
+    mote_buffer *typed = values_for(rows, error); /* as given, and with the absolute names of files */
+    mote_buffer *real = typed ? values_for(rows, error) : NULL;
+    if (!real) {
+        free(typed);
+        return MOTE_MEMORY;
+    }
+    for (int i = 0; rows[i].name; i++)
         if (option_typed(&rows[i])) {
             config_value(&rows[i], NULL, &typed[i]);
             config_value(&rows[i], "/", &real[i]);
             option_forget(&rows[i]);
         }
     mote_status status = config_read(&command_train, config, error);
-    for (int i = 0; i < MOST && rows[i].name; i++) {
+    for (int i = 0; rows[i].name; i++) {
         mote_buffer began = {0}, shown = {0};
         config_value(&rows[i], "/", &began);
         config_value(&rows[i], NULL, &shown);
@@ -57,6 +71,8 @@ mote_status fine_tune_resume(const char *config, mote_error *error) {
         mote_buffer_deinit(&typed[i]);
         mote_buffer_deinit(&real[i]);
     }
+    free(typed);
+    free(real);
     return status;
 }
 
@@ -70,18 +86,18 @@ static const char *flag_name(const struct option *rows, const struct option *fla
 /* The options of the shape become the model's. All that were given must have been that before, but for the context,
  * which may have been less. */
 static mote_status take_shape(const char *path, mote_model *model, mote_error *error) {
-    enum { MOST = 32 };
-    mote_buffer given[MOST] = {0};
     const struct option *rows = group_shape.rows;
+    mote_buffer *given = values_for(rows, error);
+    if (!given) return MOTE_MEMORY;
     mote_config config = mote_model_config(model);
     const int64_t context = setup.context;
     mote_status status = MOTE_OK;
-    for (int i = 0; i < MOST && rows[i].name; i++)
+    for (int i = 0; rows[i].name; i++)
         if (option_given(&rows[i])) config_value(&rows[i], NULL, &given[i]);
     if (context != UNSET_INTEGER && context < config.context) status = mote_model_shorten(model, (int)context, error);
     config = mote_model_config(model);
     setup_store_config(&config);
-    for (int i = 0; i < MOST && rows[i].name; i++) {
+    for (int i = 0; rows[i].name; i++) {
         mote_buffer has = {0};
         if (!status && given[i].size && config_value(&rows[i], NULL, &has) &&
             strcmp(text_of(&given[i]), text_of(&has)) != 0) {
@@ -94,6 +110,7 @@ static mote_status take_shape(const char *path, mote_model *model, mote_error *e
         mote_buffer_deinit(&has);
         mote_buffer_deinit(&given[i]);
     }
+    free(given);
     return status;
 }
 
