@@ -790,6 +790,10 @@ for type in q8_0 q4_0 q3h q43 i8 q3_k q4_k iq4_nl f16 bf16 f32; do
 done
 code "quantize to blocks longer than the rows" 0 quantize float.gguf small.gguf --force --type q4_k
 says "and says what that costs" "^note       q4_k takes up to 24.0 bits a weight, not 4.5, in .* blocks of 256"
+code "quantize some to blocks longer than the rows" 0 quantize float.gguf small.gguf --force \
+    --keep 'head=q6_k,*ffn_up*=i8'
+says "of any type" "^note       q6_k takes up to 35.0 bits a weight, not 6.562, in 1 tensor: .* blocks of 256"
+says "also i8" "^note       i8 takes up to 11.3 bits a weight, not 8, in 2 tensors: .* blocks of 32"
 code "quantize to blocks that fit" 0 quantize m.gguf small.gguf --force --type q4_0
 grep -q '^note .*bits a weight' err && fail "and says nothing" || ok "and says nothing"
 code "quantize --json" 0 quantize float.gguf small.gguf --force --type q4_0 --calibrate text.txt \
@@ -865,6 +869,7 @@ code "target and type" 2 quantize float.gguf q.gguf --type q4_0 --target-bits 5
 code "target out of reach" 2 quantize float.gguf q.gguf --target-bits 3
 code "no such type" 2 quantize float.gguf q.gguf --type q9
 code "--keep: no such type" 2 quantize float.gguf q.gguf --keep head=q9
+says "--keep: no such type, which there are" "^hint: types are f32, f16, .*, q6_k and iq4_nl$"
 code "--keep: no type" 2 quantize float.gguf q.gguf --keep head
 code "--keep: no such tensor" 2 quantize float.gguf q.gguf --keep 'nothing*=f16'
 code "quantize: no output" 2 quantize float.gguf

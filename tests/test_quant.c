@@ -113,6 +113,12 @@ static void types_are_found_by_id(void) {
     CHECK(!mote_type_get(MOTE_N_TYPES) && !mote_type_get((mote_type)99) && !mote_type_get((mote_type)-1),
           "unknown types");
     CHECK(!strcmp(mote_type_name((mote_type)99), "unknown") && !strcmp(mote_type_name(MOTE_TYPE_F16), "f16"), "names");
+    CHECK(mote_type_bits((mote_type)99) == 0 && mote_type_block((mote_type)99) == 0, "no such type");
+    CHECK(mote_type_bits(MOTE_TYPE_Q4_0) == 4.5 && mote_type_bits(MOTE_TYPE_Q3_K) == 3.4375 &&
+              mote_type_bits(MOTE_TYPE_Q3H) == 3.625 && mote_type_bits(MOTE_TYPE_I8) == 8 &&
+              mote_type_bits(MOTE_TYPE_BF16) == 16, "bits a weight");
+    CHECK(mote_type_block(MOTE_TYPE_Q6_K) == 256 && mote_type_block(MOTE_TYPE_Q5_1) == 32 &&
+              mote_type_block(MOTE_TYPE_F32) == 1, "weights in a block");
 }
 
 int main(void) {

@@ -86,6 +86,16 @@ static bool type_named(const char *name, size_t length, mote_type *found) {
     return false;
 }
 
+static mote_status hint_types(mote_error *error) {
+    char list[200] = "";
+    for (int i = 0; i < MOTE_N_TYPES; i++) {
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", !i ? "" : i + 1 < MOTE_N_TYPES ? ", " : " and ",
+                 mote_type_name((mote_type)i));
+    }
+    return mote_hint(error, MOTE_USAGE, "types are %s", list);
+}
+
 /* "PATTERN=TYPE,..." */
 static mote_status parse_keep(const char *text, struct run *run, mote_error *error) {
     do {
@@ -101,8 +111,7 @@ static mote_status parse_keep(const char *text, struct run *run, mote_error *err
         if (!type_named(equals + 1, length - pattern - 1, &rule->type)) {
             mote_fail(error, MOTE_USAGE, "--keep %.80s: there is no type \"%.*s\"", text, (int)(length - pattern - 1),
                       equals + 1);
-            return mote_hint(error, MOTE_USAGE, "types are f32, f16, bf16, q8_0, q4_0, q3h, q43, i8, q4_1, q5_0, q5_1, "
-                                                "q2_k, q3_k, q4_k, q5_k, q6_k and iq4_nl");
+            return hint_types(error);
         }
         snprintf(run->patterns[run->n_rules], RULE_BYTES, "%.*s", (int)pattern, text);
         rule->pattern = run->patterns[run->n_rules++];

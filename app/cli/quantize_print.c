@@ -96,27 +96,21 @@ void quantize_warn_short(struct quantize_result *r) {
 }
 
 void quantize_note_padding(const mote_quantize_report *report) {
-    static const struct {
-        mote_type type;
-        int block;
-        double bits;
-    } types[] = {{MOTE_TYPE_Q8_0, 32, 8.5},  {MOTE_TYPE_Q4_0, 32, 4.5}, {MOTE_TYPE_IQ4_NL, 32, 4.5},
-                 {MOTE_TYPE_Q3H, 32, 3.625}, {MOTE_TYPE_Q43, 32, 3.625}, {MOTE_TYPE_Q4_K, 256, 4.5},
-                 {MOTE_TYPE_Q3_K, 256, 3.4375}};
-    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+    for (int type = 0; type < MOTE_N_TYPES; type++) {
+        const double bits = mote_type_bits((mote_type)type);
+        const int block = mote_type_block((mote_type)type);
         double most = 0;
         int n = 0;
         for (int i = 0; i < report->n_rows; i++) {
             const mote_quantize_row *row = &report->rows[i];
-            if (row->type != types[t].type || row->bits < 1.25 * types[t].bits) continue;
+            if ((int)row->type != type || row->bits < 1.25 * bits) continue;
             most = fmax(most, row->bits);
             n++;
         }
         if (n)
-            note("note       %s takes up to %.1f bits a weight, not %g, in %d tensor%s: their rows are no whole blocks "
-                 "of %d and are padded%s",
-                 mote_type_name(types[t].type), most, types[t].bits, n, plural((uint64_t)n), types[t].block,
-                 types[t].block > 32 ? "; q4_0 and q3h have blocks of 32" : "");
+            note("note       %s takes up to %.1f bits a weight, not %.4g, in %d tensor%s: their rows are no whole "
+                 "blocks of %d and are padded%s", mote_type_name((mote_type)type), most, bits, n, plural((uint64_t)n),
+                 block, block > 32 ? "; q4_0 and q3h have blocks of 32" : "");
     }
 }
 

@@ -254,6 +254,10 @@ MOTE_API mote_status mote_config_complete(mote_config *config, mote_error *error
 MOTE_API uint64_t mote_config_parameters(const mote_config *config);
 MOTE_API const char *mote_family_name(mote_family family);
 MOTE_API const char *mote_type_name(mote_type type);
+/* Weights in a block of the type, to whole numbers of which rows are padded (1: floats), and bits a weight in rows of
+ * whole blocks, without what stands once a row; 0: no such type. */
+MOTE_API int mote_type_block(mote_type type);
+MOTE_API double mote_type_bits(mote_type type);
 
 /* A model with random weights. The tokenizer may be NULL; it is copied. */
 MOTE_API mote_status mote_model_create(const mote_config *config, const mote_tokenizer *tokenizer, uint64_t seed,

@@ -195,3 +195,13 @@ const char *mote_type_name(mote_type type) {
     const mote_type_info *info = mote_type_get(type);
     return info ? info->name : "unknown";
 }
+
+int mote_type_block(mote_type type) {
+    const mote_type_info *info = mote_type_get(type);
+    return info ? info->block_values : 0;
+}
+
+double mote_type_bits(mote_type type) {
+    const mote_type_info *info = mote_type_get(type);
+    return info ? 8.0 * info->block_bytes / info->block_values : 0;
+}
