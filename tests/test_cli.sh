@@ -754,6 +754,13 @@ grep -q '^optimizer' out && ok "profile train: the rest of a step" || fail "prof
 grep -q '<svg' profile.html && grep -q '</html>' profile.html && ! grep -q 'nan\|inf[^o]' profile.html &&
     ok "profile train: its page" || fail "profile train: its page"
 before=$(sum m.gguf)
+code "profile of integers" 0 quantize m.gguf profiled.gguf --type q8_0
+code "profile of integers" 0 profile prefill profiled.gguf -n 64
+missing= # which peaks stand in the table and not in the head
+for peak in f32 bf16 int8; do
+    ! grep -q "% of [a-z0-9+]*$peak" out || grep -q "^roof:.* of ${peak}[ ,;]" out || missing="$missing $peak"
+done
+check "profile of integers: every peak of the table is in its head" "$missing" ""
 code "profile train in int8" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 --precision int8
 code "profile train in bf16" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 --precision bf16
 code "plan in bf16" 0 plan --precision bf16
@@ -761,6 +768,8 @@ grep -q "twice in bf16" out && ok "what a plan in bf16 holds" || fail "what a pl
 code "plan in int8" 0 plan --precision int8 --qat q4_0
 grep -q "rounded in panels" out && ok "plan says what weights are" || fail "plan says what weights are"
 code "profile train of a model" 0 profile train m.gguf --steps 1 --batch 2 --json
+grep -q '"again_seconds":' out && grep -q '"int8_part":' out && ok "profile train --json: its rows" ||
+    fail "profile train --json: its rows"
 json "profile train --json has its keys" steps tokens optimizer_seconds packing_seconds data_seconds
 check "profile train leaves the file" "$(sum m.gguf)" "$before"
 code "profile: a shape for a model" 2 profile decode m.gguf --dim 32

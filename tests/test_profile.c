@@ -17,9 +17,13 @@ static mote_model *make_model(int dim, int layers) {
     return model;
 }
 
+static mote_recompute recompute;
+static mote_precision precision;
+
 static mote_train_options training(void) {
     mote_train_options o = mote_train_options_default();
     o.batch = 3, o.accumulate = 2, o.steps = 4, o.lr = 0.01, o.optimizer = MOTE_OPTIMIZER_ADAMW;
+    o.recompute = recompute, o.precision = precision;
     return o;
 }
 
@@ -108,7 +112,8 @@ static sums add_rows(const mote_profile *p) {
     sums s = {0};
     for (int i = 0; i < p->n_rows; i++) {
         const mote_profile_row *row = &p->rows[i];
-        double parts = row->forward_seconds + row->backward_seconds + row->weights_seconds + row->waiting_seconds;
+        double parts = row->forward_seconds + row->backward_seconds + row->weights_seconds + row->again_seconds +
+                       row->waiting_seconds;
         CHECK(fabs(parts - row->seconds) <= 1e-9 + 1e-9 * row->seconds, "%s: %g is not %g", row->name, parts,
               row->seconds);
         CHECK(row->calls > 0 && row->op[0] && row->name[0] && row->bound[0], "row %d", i);
@@ -190,28 +195,106 @@ static void reading_counts_every_token(void) {
     mote_model_close(model);
 }
 
-static void training_counts_three_times_forward(void) {
-    for (int threads = 1; threads <= 2; threads++) {
-        mote_model *model = make_model(32, 2);
-        mote_profile *p = profile_of(model, MOTE_PROFILE_TRAIN, 4, threads);
-        double flops = 0;
-        for (int i = 0; i < 64; i++) flops += mote_program_cost(model->program, i).flops;
-        flops *= 3.0 * 3 * 2 * 4; /* backward twice forward; batch, accumulate, steps */
-        if (p) {
-            sums s = add_rows(p);
-            CHECK(s.flops == flops, "%g FLOPs, wanted %g", s.flops, flops);
-            CHECK(p->tokens == 64 * 3 * 2 * 4 && p->n == 4, "%d tokens", (int)p->tokens);
-            CHECK(p->optimizer_seconds > 0 && p->packing_seconds > 0 && p->data_seconds > 0, "the parts of a step");
-            double backward = 0, weights = 0;
-            for (int i = 0; i < p->n_rows; i++)
-                backward += p->rows[i].backward_seconds, weights += p->rows[i].weights_seconds;
-            CHECK(backward > 0 && weights > 0, "both halves of backward");
-            check_json(p);
+/* FLOPs of four steps, of each op that is run or is run again. */
+static double work_of(const mote_program *program, const mote_plan *plan, bool again) {
+    double flops = 0;
+    for (int i = 0; i < program->n_ops; i++)
+        for (int position = 0; position < 64 && (!again || plan->again[i]); position++)
+            flops += mote_op_get(program->ops[i].kind)->cost(program, &program->ops[i], position).flops;
+    return flops * 3 * 2 * 4; /* batch, accumulate, steps */
+}
+
+/* Backward is twice forward, and what it runs again to spare memory is a forward once more, in time and in work. */
+static void check_training(int threads) {
+    mote_model *model = make_model(32, 2);
+    mote_profile *p = profile_of(model, MOTE_PROFILE_TRAIN, 4, threads);
+    mote_train_options o = training();
+    mote_trainer *trainer = NULL;
+    mote_error error = {0};
+    CHECK(mote_trainer_create(model, NULL, &o, &trainer, &error) == MOTE_OK, "%s", error.message);
+    if (p && trainer) {
+        const mote_plan *plan = &trainer->exec->plan;
+        const double flops = work_of(trainer->program, plan, false), more = work_of(trainer->program, plan, true);
+        double backward = 0, weights = 0;
+        int n_again = 0;
+        sums s = add_rows(p);
+        CHECK(s.flops == 3 * flops + more, "%g FLOPs, wanted %g", s.flops, 3 * flops + more);
+        CHECK(p->tokens == 64 * 3 * 2 * 4 && p->n == 4, "%d tokens", (int)p->tokens);
+        CHECK(p->optimizer_seconds > 0 && p->packing_seconds > 0 && p->data_seconds > 0, "the parts of a step");
+        for (int i = 0; i < p->n_rows; i++) {
+            const mote_profile_row *row = &p->rows[i];
+            backward += row->backward_seconds, weights += row->weights_seconds;
+            CHECK((row->again_seconds > 0) == (plan->again[i] != MOTE_AGAIN_NOT), "%s: %g s again", row->name,
+                  row->again_seconds);
+            CHECK(!row->again_seconds || row->backward_seconds > 0, "%s has a backward of its own", row->name);
+            n_again += row->again_seconds > 0;
         }
-        mote_profile_destroy(p);
-        check_sums(model, MOTE_PROFILE_TRAIN, 4, threads, threads == 1 ? 0.02 : 0.5);
-        mote_model_close(model);
+        CHECK(backward > 0 && weights > 0, "both halves of backward");
+        CHECK(recompute == MOTE_RECOMPUTE_NONE ? n_again == 0 : recompute == MOTE_RECOMPUTE_CHEAP ? n_again == 4
+                                                                                                  : n_again > 8,
+              "%d ops run again", n_again);
+        check_json(p);
     }
+    mote_trainer_destroy(trainer);
+    mote_profile_destroy(p);
+    check_sums(model, MOTE_PROFILE_TRAIN, 4, threads, threads == 1 ? 0.02 : 0.5);
+    mote_model_close(model);
+}
+
+static void training_counts_every_pass(void) {
+    for (int mode = 0; mode <= MOTE_RECOMPUTE_LAYER; mode++) {
+        recompute = (mote_recompute)mode;
+        for (int threads = 1; threads <= 2; threads++) check_training(threads);
+    }
+    recompute = MOTE_RECOMPUTE_CHEAP;
+}
+
+/* What each op of one kind is held against: all of them the same. */
+static const mote_profile_row *row_of(const mote_profile *p, const char *op) {
+    for (int i = 0; i < p->n_rows; i++)
+        if (!strcmp(p->rows[i].op, op)) return &p->rows[i];
+    return NULL;
+}
+
+static double measured(const mote_profile *p, double part, const double *peaks) {
+    return peaks[p->threads > 1] > p->roof.f32_flops[p->threads > 1] ? part : 0;
+}
+
+/* Products of integers are held against the peak of integers, and where backward is in another type against both. */
+static void ops_have_the_roof_of_their_type(void) {
+    mote_model *model = make_model(64, 1), *small = NULL;
+    mote_quantize_options o = mote_quantize_options_default();
+    mote_error error = {0};
+    CHECK(mote_model_quantize(model, &o, &small, NULL, &error) == MOTE_OK, "%s", error.message);
+    mote_profile *p = profile_of(model, MOTE_PROFILE_PREFILL, 64, 1);
+    mote_profile *q = profile_of(small, MOTE_PROFILE_PREFILL, 64, 1);
+    if (p && q) {
+        const mote_profile_row *x = row_of(p, "linear"), *y = row_of(q, "linear");
+        CHECK(x && x->int8_part == 0 && x->bf16_part == 0 && !strstr(x->bound, "int8"), "f32: %s", x ? x->bound : "");
+        CHECK(y && y->int8_part == measured(q, 1, q->roof.int8_ops), "q8_0: %g", y ? y->int8_part : 0);
+        CHECK(y && !strstr(y->bound, y->int8_part > 0 ? "f32" : "int8"), "q8_0: %s", y ? y->bound : "");
+        y = row_of(q, "attention");
+        const double pairs = measured(q, 4 * 16 / (4.0 * 16 + 5), q->roof.bf16_flops); /* heads of 16 */
+        CHECK(y && y->int8_part == 0 && fabs(y->bf16_part - pairs) < 1e-12, "attends in bf16: %g",
+              y ? y->bf16_part : 0);
+    }
+    mote_profile_destroy(p), mote_profile_destroy(q);
+    precision = MOTE_PRECISION_INT8, recompute = MOTE_RECOMPUTE_LAYER;
+    mote_model_close(model);
+    model = make_model(64, 2); /* of the last layer only some ops run again */
+    p = profile_of(model, MOTE_PROFILE_TRAIN, 1, 1);
+    for (int i = 0; p && i < p->n_rows; i++) {
+        const mote_profile_row *row = &p->rows[i];
+        if (strcmp(row->op, "linear")) continue;
+        /* forward, perhaps again, and what of backward is in 8 bits */
+        const double least = measured(p, row->again_seconds > 0 ? 0.5 : 1.0 / 3, p->roof.int8_ops);
+        CHECK(row->int8_part >= least - 1e-12 && row->int8_part + row->bf16_part < 1 + 1e-12, "%s: %g in 8 bits",
+              row->name, row->int8_part);
+    }
+    precision = MOTE_PRECISION_F32, recompute = MOTE_RECOMPUTE_CHEAP;
+    mote_profile_destroy(p);
+    mote_model_close(small);
+    mote_model_close(model);
 }
 
 static void timing_changes_no_bit(void) {
@@ -298,7 +381,8 @@ int main(void) {
     RUN(wrong_use_is_refused);
     RUN(decoding_counts_every_token);
     RUN(reading_counts_every_token);
-    RUN(training_counts_three_times_forward);
+    RUN(training_counts_every_pass);
+    RUN(ops_have_the_roof_of_their_type);
     RUN(timing_changes_no_bit);
     RUN(memory_that_ends_is_reported);
     return test_finish();

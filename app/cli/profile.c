@@ -107,16 +107,17 @@ static mote_status run_decode(int n, const char *const *arguments, mote_error *e
 }
 
 #define DETAILS                                                                                                        \
-    "Seconds, FLOPs and bytes of every op, and how near each comes to what binds it: the peak of multiply-adds, or "   \
-    "the memory its weights, keys or activations come from, both measured first. Time of all threads is divided by "   \
-    "their number, so that the lines add up to the whole."
+    "Seconds, FLOPs and bytes of every op, and how near each comes to what binds it: the peak of multiply-adds in "    \
+    "f32, bf16 or int8, whichever it uses, or the memory its weights, keys or activations come from, all measured "    \
+    "first. Time of all threads is divided by their number, so that the lines add up to the whole."
 
 const struct command command_profile_train = {
     .name = "profile train",
     .arguments = "[MODEL]",
     .summary = "where the time of training goes, op by op",
     .details = DETAILS " Runs --steps optimizer steps (10 when not given) on random tokens, after two unmeasured ones. "
-                       "Backward counts twice the work of forward. MODEL is not changed.",
+                       "Backward counts twice the work of forward, and what --recompute runs again counts once "
+                       "more. MODEL is not changed.",
     .example = "mote profile train --dim 128 --layers 4 --vocab 512 -o profile.html",
     .least = 0,
     .most = 1,

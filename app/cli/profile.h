@@ -26,6 +26,13 @@ struct profile_rest {
 };
 enum { PROFILE_RESTS = 6 };
 int profile_rests(const mote_profile *profile, struct profile_rest rests[PROFILE_RESTS]);
+/* The peaks of arithmetic that ops are held against: f32, and what else some of them multiply in. */
+struct profile_peak {
+    const char *name, *unit;
+    double speed; /* a second */
+};
+enum { PROFILE_PEAKS = 3 };
+int profile_peaks(const mote_profile *profile, struct profile_peak peaks[PROFILE_PEAKS]);
 const char *profile_title(const mote_profile *profile, char *text, size_t size);
 
 mote_status profile_print(const mote_profile *profile, const char *model, bool all_layers, mote_error *error);

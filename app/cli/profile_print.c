@@ -54,6 +54,21 @@ double profile_most(const struct profile_sum *sums, int n) {
     return most;
 }
 
+int profile_peaks(const mote_profile *p, struct profile_peak peaks[PROFILE_PEAKS]) {
+    const mote_roof *r = &p->roof;
+    const int all = p->threads > 1;
+    bool bf16 = false, int8 = false;
+    int n = 0;
+    for (int i = 0; i < p->n_rows; i++) {
+        if (p->rows[i].bf16_part > 0) bf16 = true;
+        if (p->rows[i].int8_part > 0) int8 = true;
+    }
+    peaks[n++] = (struct profile_peak){"f32", "GFLOP/s", r->f32_flops[all]};
+    if (bf16) peaks[n++] = (struct profile_peak){"bf16", "GFLOP/s", r->bf16_flops[all]};
+    if (int8) peaks[n++] = (struct profile_peak){"int8", "Gop/s", r->int8_ops[all]};
+    return n;
+}
+
 int profile_rests(const mote_profile *p, struct profile_rest rests[PROFILE_RESTS]) {
     int n = 0;
     if (p->kind == MOTE_PROFILE_TRAIN) {
@@ -84,7 +99,7 @@ struct look {
 };
 
 static const char *bound_color(const char *bound) {
-    return !strcmp(bound, "compute") ? "32" : !strcmp(bound, "DRAM") ? "35" : !strcmp(bound, "rest") ? "2" : "36";
+    return !strcmp(bound, "DRAM") ? "35" : !strcmp(bound, "rest") ? "2" : *bound == 'L' ? "36" : "32";
 }
 
 /* Eighths of a cell, so that 0.4 % can still be seen. */
@@ -162,8 +177,12 @@ static void print_head(const struct look *look, const char *model) {
     mote_buffer_print(look->out, ", %.0f tokens/s, ", (double)p->tokens / p->seconds);
     mote_buffer_print(look->out, "%.1f GFLOP/s on %d thread%s\n", flops / p->seconds * 1e-9, p->threads,
                       all ? "s" : "");
-    mote_buffer_print(look->out, "roof: %.0f GFLOP/s of f32 (%s); reads in GB/s:", r->f32_flops[all] * 1e-9,
-                      r->instruction_set);
+    struct profile_peak peaks[PROFILE_PEAKS];
+    const int n_peaks = profile_peaks(p, peaks);
+    for (int i = 0; i < n_peaks; i++)
+        mote_buffer_print(look->out, "%s%.0f %s of %s%s%s%s", i ? ", " : "roof: ", peaks[i].speed * 1e-9, peaks[i].unit,
+                          peaks[i].name, i ? "" : " (", i ? "" : r->instruction_set, i ? "" : ")");
+    mote_buffer_print(look->out, "; reads in GB/s:");
     for (int i = 0; i < MOTE_N_MEMORIES; i++)
         if (r->read_bandwidth[i][all] > 0)
             mote_buffer_print(look->out, " %s %.0f", levels[i], r->read_bandwidth[i][all] * 1e-9);

@@ -62,6 +62,13 @@ static bool place(const struct profile_sum *sum, double *x, double *y) {
     return true;
 }
 
+static double highest_peak(const mote_profile *p) {
+    struct profile_peak peaks[PROFILE_PEAKS];
+    double highest = 0;
+    for (int i = profile_peaks(p, peaks) - 1; i >= 0; i--) highest = fmax(highest, peaks[i].speed * 1e-9);
+    return highest;
+}
+
 static struct axes find_axes(const struct profile_sum *sums, int n, double peak) {
     struct axes a = {.x_low = -1, .x_high = 2, .y_high = ceil(log10(peak * 1.2))};
     for (int i = 0; i < n; i++) {
@@ -96,27 +103,34 @@ static void print_grid(const struct axes *a, mote_buffer *out) {
 
 static void print_roofs(const mote_profile *p, struct axes *a, mote_buffer *out) {
     static const char *const names[MOTE_N_MEMORIES] = {"L1", "L2", "L3", "DRAM"};
-    int all = p->threads > 1;
-    double peak = p->roof.f32_flops[all] * 1e-9, left = pow(10, a->x_low), right = pow(10, a->x_high), corner = right;
+    struct profile_peak peaks[PROFILE_PEAKS];
+    const int all = p->threads > 1, n_peaks = profile_peaks(p, peaks);
+    double left = pow(10, a->x_low), right = pow(10, a->x_high), corner = right;
+    const double highest = highest_peak(p);
     for (int i = 0; i < MOTE_N_MEMORIES; i++) {
         double speed = p->roof.read_bandwidth[i][all] * 1e-9;
         if (!(speed > 0)) continue;
-        double from = fmax(left, pow(10, a->y_low) / speed), to = peak / speed;
+        double from = fmax(left, pow(10, a->y_low) / speed), to = highest / speed;
         corner = fmin(corner, to);
         if (to <= from) continue;
         mote_buffer_print(out, "<line class=\"roof\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>"
                                "<text class=\"line\" x=\"%.1f\" y=\"%.1f\">%s %.0f GB/s</text>\n",
-                          at_x(a, from), at_y(a, from * speed), at_x(a, to), at_y(a, peak), at_x(a, from) + 14,
+                          at_x(a, from), at_y(a, from * speed), at_x(a, to), at_y(a, highest), at_x(a, from) + 14,
                           free_place(a, at_x(a, from) + 14, at_y(a, from * speed) + 5, 14), names[i], speed);
     }
-    mote_buffer_print(out, "<line class=\"roof\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>"
-                           "<text class=\"line\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.0f GFLOP/s (%s)</text>\n",
-                      at_x(a, fmax(corner, left)), at_y(a, peak), at_x(a, right), at_y(a, peak), at_x(a, right) - 6,
-                      at_y(a, peak) - 6, peak, p->roof.instruction_set);
+    for (int i = 0; i < n_peaks; i++) {
+        const double peak = peaks[i].speed * 1e-9, from = fmax(corner * peak / highest, left);
+        mote_buffer_print(out, "<line class=\"roof\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>"
+                               "<text class=\"line\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%.0f %s, %s%s%s%s"
+                               "</text>\n",
+                          at_x(a, from), at_y(a, peak), at_x(a, right), at_y(a, peak), at_x(a, right) - 6,
+                          at_y(a, peak) - 6, peak, peaks[i].unit, peaks[i].name, i ? "" : " (",
+                          i ? "" : p->roof.instruction_set, i ? "" : ")");
+    }
 }
 
 static void print_plot(const mote_profile *p, const struct profile_sum *sums, int n, mote_buffer *out) {
-    struct axes a = find_axes(sums, n, p->roof.f32_flops[p->threads > 1] * 1e-9);
+    struct axes a = find_axes(sums, n, highest_peak(p));
     mote_buffer_print(out, "<figure><figcaption><b>Roofline</b> <span>GFLOP/s by FLOPs for each byte; the area of a "
                            "dot is its share of the time</span></figcaption>\n<svg xmlns=\"http://www.w3.org/2000/svg\""
                            " viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Roofline\">\n", WIDTH, HEIGHT);

@@ -692,11 +692,13 @@ typedef struct {
     uint64_t calls;        /* by all threads: for a tile of rows, a share of the columns, or a part of a weight */
     double forward_seconds, backward_seconds;
     double weights_seconds; /* of the gradients of its weights, where the op makes them apart */
+    double again_seconds;   /* of running it again in the backward pass, where what it gave is not kept */
     double waiting_seconds; /* for other threads inside the op: attention, head */
-    double seconds;         /* sum of the four */
+    double seconds;         /* sum of the five */
     double flops, weight_bytes, state_bytes, activation_bytes; /* of the whole run, from the op's cost */
+    double int8_part, bf16_part; /* of its FLOPs, against those peaks; the rest is in f32 */
     double roof_seconds;    /* the least time that the measured peaks allow */
-    char bound[8];          /* what sets it: "compute", "L1", "L2", "L3", "DRAM" */
+    char bound[16];         /* what sets it: "f32", "bf16", "int8", "int8+f32", ..., or "L1", "L2", "L3", "DRAM" */
 } mote_profile_row;
 typedef struct {
     mote_profile_kind kind;

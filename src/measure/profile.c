@@ -37,15 +37,20 @@ mote_profile_options mote_profile_options_default(mote_profile_kind kind) {
 
 /* ---- work */
 
-/* `times` runs of `sequences` sequences, each with `rows` rows from `position` on; `wanted` rows of each get logits.
- * Backward is twice forward: input gradients and weight gradients cost a forward each. */
+/* How often an op's work is done. Backward is twice forward: input gradients and weight gradients cost a forward each;
+ * and what runs again is a forward once more. */
+static double passes_of(const profiling *p, int op) {
+    if (!p->training) return 1;
+    return p->exec->plan.again[op] != MOTE_AGAIN_NOT ? 4 : 3;
+}
+
+/* `times` runs of `sequences` sequences, each with `rows` rows from `position` on; `wanted` rows of each get logits. */
 static void count_work(profiling *p, int position, int rows, int wanted, double sequences, double times) {
-    double passes = p->training ? 3 : 1;
     for (int i = 0; i < p->program->n_ops; i++) {
         const mote_op *op = &p->program->ops[i];
         const mote_op_info *info = mote_op_get(op->kind);
         mote_cost cost = {0};
-        double flops = 0;
+        double flops = 0, passes = passes_of(p, i);
         int n = op->kind == MOTE_OP_HEAD ? wanted : rows;
         for (int r = 0; r < rows; r++) {
             cost = info->cost(p->program, op, position + r);
@@ -89,23 +94,55 @@ static double bandwidth(const profiling *p, mote_memory_level level) {
     return speed > 0 ? speed : 1e9;
 }
 
+/* What part of an op's work is against the peaks of 8 and of 16 bits, of all its passes together. Where a peak is no
+ * higher than that of f32, because no instruction multiplies such operands, that work is against f32. */
+static void find_parts(const profiling *p, int i, mote_profile_row *row) {
+    const mote_op *op = &p->program->ops[i];
+    const mote_roof *roof = &p->profile->roof;
+    const int all = p->profile->threads > 1;
+    double integers, pairs;
+    mote_rounded_parts(p->exec, op, p->training, &integers, &pairs);
+    if (p->training && p->exec->plan.again[i] != MOTE_AGAIN_NOT) {
+        double again_integers, again_pairs;
+        mote_rounded_parts(p->exec, op, false, &again_integers, &again_pairs);
+        integers = (3 * integers + again_integers) / 4;
+        pairs = (3 * pairs + again_pairs) / 4;
+    }
+    row->int8_part = roof->int8_ops[all] > roof->f32_flops[all] ? integers : 0;
+    row->bf16_part = roof->bf16_flops[all] > roof->f32_flops[all] ? pairs : 0;
+}
+
+/* The least seconds that the arithmetic takes, and the peaks that this is at: those of a tenth of it or more. */
+static double find_compute(const profiling *p, const mote_profile_row *row, char *peaks, size_t bytes) {
+    static const char *const names[] = {"int8", "bf16", "f32"};
+    const mote_roof *roof = &p->profile->roof;
+    const int all = p->profile->threads > 1;
+    const double part[] = {row->int8_part, row->bf16_part, 1 - row->int8_part - row->bf16_part};
+    const double speed[] = {roof->int8_ops[all], roof->bf16_flops[all], roof->f32_flops[all]};
+    double seconds[3], sum = 0;
+    size_t used = 0;
+    for (int i = 0; i < 3; i++) sum += seconds[i] = part[i] > 0 ? row->flops * part[i] / speed[i] : 0;
+    snprintf(peaks, bytes, "f32"); /* where there is no arithmetic */
+    for (int i = 0; i < 3; i++)
+        if (seconds[i] > 0.1 * sum)
+            used += (size_t)snprintf(peaks + used, bytes - used, "%s%s", used ? "+" : "", names[i]);
+    return sum;
+}
+
 /* The least seconds of a row, and what sets them. */
-static void find_bound(const profiling *p, const mote_op *op, const work_done *d, double calls, mote_profile_row *row) {
+static void find_bound(const profiling *p, int i, const work_done *d, double calls, mote_profile_row *row) {
     static const char *const names[MOTE_N_MEMORIES] = {"L1", "L2", "L3", "DRAM"};
     const mote_profile *profile = p->profile;
     int threads = profile->threads;
-    double passes = p->training ? 3 : 1, rows = calls > 0 && d->rows > calls ? d->rows / calls : 1;
+    double passes = passes_of(p, i), rows = calls > 0 && d->rows > calls ? d->rows / calls : 1;
     double tile = row->activation_bytes / passes / (d->rows > 0 ? d->rows : 1) * rows;
     mote_memory_level near = level_of(&profile->roof, tile * threads, tile, threads);
-    double peak = profile->roof.f32_flops[threads > 1], eight = profile->roof.int8_ops[threads > 1];
-    double sixteen = profile->roof.bf16_flops[threads > 1], integers, pairs;
-    mote_rounded_parts(p->exec, op, p->training, &integers, &pairs);
-    if (eight <= 0) eight = peak;
-    if (sixteen <= peak) sixteen = peak; /* where no instruction multiplies bf16 */
-    double compute = row->flops * ((1 - integers - pairs) / peak + integers / eight + pairs / sixteen);
+    char peaks[sizeof row->bound];
+    find_parts(p, i, row);
+    double compute = find_compute(p, row, peaks, sizeof peaks);
     double held = (row->weight_bytes + row->state_bytes) / bandwidth(p, profile->held_level);
     double activations = row->activation_bytes / bandwidth(p, near);
-    const char *bound = "compute";
+    const char *bound = peaks;
     row->roof_seconds = compute;
     if (held > row->roof_seconds) row->roof_seconds = held, bound = names[profile->held_level];
     if (activations > row->roof_seconds) row->roof_seconds = activations, bound = names[near];
@@ -140,7 +177,8 @@ static void fill_rows(profiling *p) {
             }
             forward_calls += (double)entry->calls[MOTE_PASS_FORWARD];
         }
-        double sum = of[0] + of[1] + of[2] + of[3];
+        double sum = 0;
+        for (int k = 0; k < MOTE_N_PASSES; k++) sum += of[k];
         timed += sum;
         if (i == n_ops) {
             profile->barrier_seconds = of[MOTE_PASS_WAITING];
@@ -154,14 +192,15 @@ static void fill_rows(profiling *p) {
         row->forward_seconds = of[MOTE_PASS_FORWARD];
         row->backward_seconds = of[MOTE_PASS_BACKWARD];
         row->weights_seconds = of[MOTE_PASS_WEIGHTS];
+        row->again_seconds = of[MOTE_PASS_AGAIN];
         row->waiting_seconds = of[MOTE_PASS_WAITING];
         row->seconds = sum;
         row->flops = d->flops;
         row->weight_bytes = d->weight_bytes;
         row->state_bytes = d->state_bytes;
         row->activation_bytes =
-            (p->training ? 3 : 1) * d->rows * row_values(p->program, &p->program->ops[i]) * sizeof(mote_real);
-        find_bound(p, &p->program->ops[i], d, forward_calls, row);
+            passes_of(p, i) * d->rows * row_values(p->program, &p->program->ops[i]) * sizeof(mote_real);
+        find_bound(p, i, d, forward_calls, row);
     }
     profile->starting_seconds = p->run_seconds - timed;
 }
@@ -307,8 +346,8 @@ static mote_status profile_training(profiling *p, mote_model *model, const mote_
         p->run_seconds += t->times.run_seconds;
     }
     if (!status) {
-        count_work(p, 0, context, context, t->options.batch, (double)t->options.accumulate * profile->n);
         p->exec = t->exec;
+        count_work(p, 0, context, context, t->options.batch, (double)t->options.accumulate * profile->n);
         fill_rows(p);
     }
     mote_trainer_destroy(t);

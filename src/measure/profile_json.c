@@ -23,6 +23,7 @@ static void print_row(mote_buffer *out, const mote_profile *p, const mote_profil
     if (p->kind == MOTE_PROFILE_TRAIN) {
         print_number(out, "backward_seconds", row->backward_seconds);
         print_number(out, "weights_seconds", row->weights_seconds);
+        print_number(out, "again_seconds", row->again_seconds);
     }
     print_number(out, "waiting_seconds", row->waiting_seconds);
     print_number(out, "share", p->seconds > 0 ? row->seconds / p->seconds : 0);
@@ -30,6 +31,8 @@ static void print_row(mote_buffer *out, const mote_profile *p, const mote_profil
                       row->flops, row->weight_bytes, row->state_bytes, row->activation_bytes);
     print_number(out, "gflops", row->flops / seconds * 1e-9);
     print_number(out, "gbytes", bytes / seconds * 1e-9);
+    print_number(out, "int8_part", row->int8_part);
+    print_number(out, "bf16_part", row->bf16_part);
     print_number(out, "roof_seconds", row->roof_seconds);
     print_number(out, "of_roof", row->roof_seconds / seconds);
     mote_buffer_print(out, ",\"bound\":\"%s\"}", row->bound);

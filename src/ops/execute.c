@@ -69,7 +69,7 @@ static void run_again(const mote_exec *x, const mote_group *g, mote_again when, 
         if (x->plan.again[i] != when) continue;
         mote_slice s = whole(x, i, begin, end);
         x->calls[i].forward(x, &x->program->ops[i], &s, w);
-        if (__builtin_expect(x->timing != NULL, 0)) mote_timing_lap(x->timing, w->thread, i, MOTE_PASS_BACKWARD, 0);
+        mote_lap(x, w, i, MOTE_PASS_AGAIN);
     }
 }
 

@@ -9,7 +9,14 @@
 
 #include "base/status.h"
 
-typedef enum { MOTE_PASS_FORWARD, MOTE_PASS_BACKWARD, MOTE_PASS_WEIGHTS, MOTE_PASS_WAITING, MOTE_N_PASSES } mote_pass;
+typedef enum {
+    MOTE_PASS_FORWARD,
+    MOTE_PASS_BACKWARD,
+    MOTE_PASS_WEIGHTS,
+    MOTE_PASS_AGAIN, /* forward once more, in the backward pass */
+    MOTE_PASS_WAITING,
+    MOTE_N_PASSES
+} mote_pass;
 
 typedef struct {
     uint64_t ticks[MOTE_N_PASSES], calls[MOTE_N_PASSES];
