@@ -754,7 +754,7 @@ grep -q '^optimizer' out && ok "profile train: the rest of a step" || fail "prof
 grep -q '<svg' profile.html && grep -q '</html>' profile.html && ! grep -q 'nan\|inf[^o]' profile.html &&
     ok "profile train: its page" || fail "profile train: its page"
 before=$(sum m.gguf)
-code "profile of integers" 0 quantize m.gguf profiled.gguf --type q8_0
+code "profile of integers" 0 quantize m.gguf profiled.gguf --force --type q8_0
 code "profile of integers" 0 profile prefill profiled.gguf -n 64
 missing= # which peaks stand in the table and not in the head
 for peak in f32 bf16 int8; do
@@ -826,7 +826,24 @@ exit(not ok)
 END
 else skip "the report is true of the file" "python3 is not there"; fi
 code "quantize for people" 0 quantize float.gguf small.gguf --force --type q4_0 --method rtn --evaluate later.txt
-grep -q '^perplexity  *[0-9.]* -> [0-9.]* (' out && ok "and says what it lost" || fail "and says what it lost"
+grep -q '^perplexity  *[0-9.]* -> [0-9.]* (.* tokens of --evaluate$' out && ok "and says what it lost" ||
+    fail "and says what it lost"
+code "the table of quantize" 0 quantize float.gguf small.gguf --force --type q4_0 --calibrate text.txt \
+    --keep '*attn_v*=f32' \
+    --gate ppl=90%,bytes=1MB
+awk '/^tensor/ { n = 1; width = index($0, "bits/weight") + 10 }
+    n && /weight  / { rows++; if (substr($0, width - 10, 11) !~ /^ *([0-9]+[.][0-9][0-9][0-9]|bits.weight)$/) wrong++ }
+    END { exit !(rows == 2 + 2 * 7 && !wrong) }' out && ok "and its columns are in line" ||
+    fail "and its columns are in line"
+grep -q '^blk.0.attn_v.weight  *f32  *rtn  *32.000  *0.000 %$' out && ok "with what is kept in f32" ||
+    fail "with what is kept in f32"
+grep -q '^blk.1.ffn_down.weight .* %  padded$' out && grep -q '^padded: rows are filled up' out &&
+    ok "and what is padded" || fail "and what is padded"
+grep -q '^error: of the weights, .*; gptq takes more' out && ok "and says what an error is" ||
+    fail "and says what an error is"
+grep -q '^perplexity .* of the last tenth of --calibrate$' out && ok "and on which text" || fail "and on which text"
+[ "$(grep -c '^\(gates\|  *\) [a-z ]*[0-9.e-]* [%b].*: met$' out)" = 2 ] && ok "and gates stand in columns" ||
+    fail "and gates stand in columns"
 head -c 40 text.txt >tiny.txt
 code "quantize by a few tokens" 0 quantize float.gguf small.gguf --force --type q4_0 --calibrate tiny.txt --json
 says "quantize by a few tokens: warns" "^warning: calibrated with 36 tokens, fewer than 80, which .* full rank"
@@ -856,12 +873,12 @@ for gate in ppl=0% kl=0 top1=100% bytes=1k; do
 done
 "$mote" quantize float.gguf gated/g.gguf --type q3h --method rtn --evaluate later.txt \
     --gate ppl=900%,ppl=0%,kl=0,top1=100%,bytes=1k >out 2>err
-met="^error: these gates are not met: ppl [0-9.]* % (at most 0 %), kl [0-9.e-]* (at most 0), "
+met="^error: these gates are not met: ppl [0-9.]* % (at most 0 %), kl [0-9.e-]* nats (at most 0 nats), "
 met="${met}top1 [0-9.]* % (at least 100 %), bytes [0-9]* bytes (at most 1000 bytes)\$"
 says "gates that are not met are all named" "$met"
 many=kl=0$(awk 'BEGIN { for (i = 1; i < 32; i++) printf ",kl=0" }')
 "$mote" quantize float.gguf gated/g.gguf --type q3h --evaluate later.txt --gate "$many" >out 2>err
-says "as many as a line holds" "(at most 0) and [0-9]* more$"
+says "as many as a line holds" "(at most 0 nats) and [0-9]* more$"
 cp float.gguf gated/g.gguf
 "$mote" quantize float.gguf gated/g.gguf --type q3h --gate bytes=1k --force >out 2>err
 check "a model that is there" "$?, $(sum gated/g.gguf)" "4, $(sum float.gguf)"

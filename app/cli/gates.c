@@ -12,7 +12,7 @@
 
 static const struct {
     const char *name, *unit, *example;
-} kinds[N_GATE_KINDS] = {{"ppl", " %", "ppl=1%"}, {"kl", "", "kl=0.01"}, {"top1", " %", "top1=95%"},
+} kinds[N_GATE_KINDS] = {{"ppl", " %", "ppl=1%"}, {"kl", " nats", "kl=0.01"}, {"top1", " %", "top1=95%"},
                          {"bytes", " bytes", "bytes=4MB"}};
 
 /* The factor that what follows a number stands for; 0: nothing that is known. */
@@ -148,8 +148,11 @@ void gates_print_json(const struct gates *gates, mote_buffer *buffer) {
 void gates_print(const struct gates *gates, mote_buffer *buffer) {
     for (int i = 0; i < gates->n; i++) {
         const struct gate *gate = &gates->list[i];
-        mote_buffer_print(buffer, "gate           %s: %.6g%s, at %s %.6g%s: %s\n", kinds[gate->kind].name, gate->value,
-                          kinds[gate->kind].unit, gate->kind == GATE_TOP1 ? "least" : "most", gate->limit,
-                          kinds[gate->kind].unit, gate->met ? "met" : "NOT met");
+        char value[48], limit[48];
+        const int digits = gate->kind == GATE_BYTES ? 15 : 4;
+        snprintf(value, sizeof value, "%.*g%s", digits, gate->value, kinds[gate->kind].unit);
+        snprintf(limit, sizeof limit, "%.*g%s", digits, gate->limit, kinds[gate->kind].unit);
+        mote_buffer_print(buffer, "%-14s %-5s %15s, at %-5s %15s: %s\n", i ? "" : "gates", kinds[gate->kind].name,
+                          value, gate->kind == GATE_TOP1 ? "least" : "most", limit, gate->met ? "met" : "NOT met");
     }
 }

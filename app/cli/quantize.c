@@ -183,6 +183,7 @@ static mote_status open_all(struct run *run, mote_error *error) {
     if (status) return status;
     run->measured = evaluate.n ? MOTE_SPLIT_TRAIN : MOTE_SPLIT_VALIDATION;
     const mote_dataset *dataset = run->dataset[evaluate.n ? 1 : 0];
+    run->result.own_text = evaluate.n > 0;
     run->result.has_loss = dataset && mote_dataset_tokens(dataset, run->measured) >= 2;
     if (run->result.has_loss) return MOTE_OK;
     if (gates_need_text(&run->gates)) {
@@ -271,11 +272,13 @@ const struct command command_quantize = {
     .arguments = "MODEL OUTPUT",
     .summary = "write a model in smaller weights and measure what it lost",
     .details =
-        "Every matrix and table goes to --type; gains, biases and tables of positions stay f32, which is part of the "
-        "format. A tied embedding and head are one tensor. With a text, both models run over it: perplexity before and "
-        "after, KL divergence of the smaller model from the other (mean, 99th percentile, nats a token) and how often "
-        "their likeliest tokens agree. Bits a weight count all that is in the file. RAM is the weights as they run and "
-        "a session of the whole context; quantize_seconds of --json are the rounding with its calibration, without the "
+        "Every matrix and table goes to --type; gains, biases and tables of positions stay f32, which is part of "
+        "the format. A tied embedding and head are one tensor. With a text, both models run over it: perplexity "
+        "before and after, KL divergence of the smaller model from the other (mean, 99th percentile, nats a token) "
+        "and how often their likeliest tokens agree. Bits a weight count all that is in the file. The error of a "
+        "tensor is that of its weights, root mean square and relative to theirs; gptq makes it larger to have less "
+        "in what the products give, so KL and perplexity tell more. RAM is the weights as they run and a session "
+        "of the whole context; quantize_seconds of --json are the rounding with its calibration, without the "
         "measuring.\n\n"
         "Rows whose length is no multiple of a type's block (32, or 256 of q3_k and q4_k) are padded; other programs "
         "do not read such files. OUTPUT is GGUF, and its name ends with .gguf.",

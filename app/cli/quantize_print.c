@@ -70,9 +70,9 @@ static void print_json(const struct quantize_result *r, const struct gates *gate
         mote_buffer_json_number(buffer, row->bits);
         mote_buffer_print(buffer, ",\"error\":");
         mote_buffer_json_number(buffer, row->error);
-        mote_buffer_print(buffer, ",\"method\":\"%s\",\"weights\":%llu,\"fallback\":%s}",
+        mote_buffer_print(buffer, ",\"method\":\"%s\",\"weights\":%llu,\"fallback\":%s,\"padded\":%s}",
                           mote_quantize_method_name(row->method), (unsigned long long)row->weights,
-                          row->fallback ? "true" : "false");
+                          row->fallback ? "true" : "false", row->padded ? "true" : "false");
     }
     mote_buffer_print(buffer, "]}\n");
 }
@@ -115,14 +115,49 @@ void quantize_note_padding(const mote_quantize_report *report) {
 }
 
 static void print_tensors(const mote_quantize_report *report, mote_buffer *buffer) {
-    mote_buffer_print(buffer, "%-32s %-8s %-8s %8s %10s\n", "tensor", "type", "method", "bits", "error");
+    int width = 6, n_fixed = 0;
+    bool compensated = false, padded = false;
+    uint64_t fixed = 0;
     for (int i = 0; i < report->n_rows; i++) {
         const mote_quantize_row *row = &report->rows[i];
-        if (row->error == 0 && row->type == MOTE_TYPE_F32 && !row->fallback) continue; /* gains, biases */
-        mote_buffer_print(buffer, "%-32s %-8s %-8s %8.3f %8.3f %%%s\n", row->name, mote_type_name(row->type),
-                          mote_quantize_method_name(row->method), row->bits, 100 * row->error,
-                          row->fallback ? "  FALLBACK: does not fit the type asked for" : "");
+        if (row->fixed) n_fixed++, fixed += row->weights;
+        else if ((int)strlen(row->name) > width) width = (int)strlen(row->name);
     }
+    mote_buffer_print(buffer, "%-*s  %-6s  %-6s  %11s  %9s\n", width, "tensor", "type", "method", "bits/weight",
+                      "error");
+    for (int i = 0; i < report->n_rows; i++) {
+        const mote_quantize_row *row = &report->rows[i];
+        if (row->fixed) continue;
+        mote_buffer_print(buffer, "%-*s  %-6s  %-6s  %11.3f  %7.3f %%%s%s\n", width, row->name,
+                          mote_type_name(row->type), mote_quantize_method_name(row->method), row->bits,
+                          100 * row->error, row->padded ? "  padded" : "",
+                          row->fallback ? "  FALLBACK: does not fit the type asked for" : "");
+        compensated |= row->method == MOTE_QUANTIZE_GPTQ;
+        padded |= row->padded;
+    }
+    if (n_fixed)
+        mote_buffer_print(buffer, "and %d gains, biases or positions in f32, %llu weights\n", n_fixed,
+                          (unsigned long long)fixed);
+    mote_buffer_print(buffer, "error: of the weights, root mean square in %% of theirs%s\n",
+                      compensated ? "; gptq takes more of it for less in what the products give" : "");
+    if (padded) mote_buffer_print(buffer, "padded: rows are filled up to whole blocks, which takes the bits beyond the "
+                                          "type's own\n");
+}
+
+static void print_losses(const struct quantize_result *r, mote_buffer *buffer) {
+    if (!r->has_loss) {
+        mote_buffer_print(buffer, "loss           not measured: no text was given\n");
+        return;
+    }
+    mote_buffer_print(buffer, "perplexity     %.4f -> %.4f (%+.3f %%), over %llu token%s of %s\n",
+                      r->lost.perplexity_before, r->lost.perplexity_after,
+                      100 * (r->lost.perplexity_after / r->lost.perplexity_before - 1),
+                      (unsigned long long)r->lost.tokens, plural(r->lost.tokens),
+                      r->own_text ? "--evaluate" : "the last tenth of --calibrate");
+    mote_buffer_print(buffer, "KL             %.3g nats a token, 99 %% of the tokens below %.3g\n", r->lost.kl_mean,
+                      r->lost.kl_p99);
+    mote_buffer_print(buffer, "top-1          %.2f %% of the tokens have the same likeliest successor\n",
+                      100 * r->lost.top1_agreement);
 }
 
 static void print_text(const struct quantize_result *r, const struct gates *gates, const char *input,
@@ -130,8 +165,8 @@ static void print_text(const struct quantize_result *r, const struct gates *gate
     const mote_quantize_report *report = r->report;
     char before[SHORT_TEXT], after[SHORT_TEXT];
     print_tensors(report, buffer);
-    mote_buffer_print(buffer, "\nbits           %.3f -> %.3f a weight\n", report->bits_per_weight_before,
-                      report->bits_per_weight);
+    mote_buffer_print(buffer, "\nbits           %.3f -> %.3f a weight, of all that is in the file\n",
+                      report->bits_per_weight_before, report->bits_per_weight);
     if (report->calibration_passes)
         mote_buffer_print(buffer, "calibration    %llu tokens, sums of %s, %d pass%s\n",
                           (unsigned long long)report->calibration_tokens,
@@ -139,21 +174,12 @@ static void print_text(const struct quantize_result *r, const struct gates *gate
                           report->calibration_passes > 1 ? "es" : "");
     mote_buffer_print(buffer, "file           %s -> %s\n", text_bytes((double)r->file_bytes_before, before),
                       text_bytes((double)r->file_bytes, after));
-    mote_buffer_print(buffer, "RAM            %s -> %s\n", text_bytes((double)r->speed.ram_bytes_before, before),
+    mote_buffer_print(buffer, "RAM            %s -> %s, weights as they run and a session\n",
+                      text_bytes((double)r->speed.ram_bytes_before, before),
                       text_bytes((double)r->speed.ram_bytes_after, after));
-    mote_buffer_print(buffer, "speed          %.0f -> %.0f tokens/s\n", r->speed.tokens_per_second_before,
-                      r->speed.tokens_per_second_after);
-    if (r->has_loss) {
-        mote_buffer_print(buffer, "perplexity     %.4f -> %.4f (%+.3f %%), over %llu token%s\n",
-                          r->lost.perplexity_before, r->lost.perplexity_after,
-                          100 * (r->lost.perplexity_after / r->lost.perplexity_before - 1),
-                          (unsigned long long)r->lost.tokens, plural(r->lost.tokens));
-        mote_buffer_print(buffer, "KL             %.3g nats a token, 99 %% below %.3g\n", r->lost.kl_mean,
-                          r->lost.kl_p99);
-        mote_buffer_print(buffer, "top-1          %.2f %% the same\n", 100 * r->lost.top1_agreement);
-    } else {
-        mote_buffer_print(buffer, "loss           not measured: no text was given\n");
-    }
+    mote_buffer_print(buffer, "speed          %.0f -> %.0f tokens/s, decoding one sequence\n",
+                      r->speed.tokens_per_second_before, r->speed.tokens_per_second_after);
+    print_losses(r, buffer);
     gates_print(gates, buffer);
     if (r->written) mote_buffer_print(buffer, "written        %s, from %s\n", output, input);
     else mote_buffer_print(buffer, "written        nothing\n");

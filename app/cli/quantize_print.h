@@ -8,6 +8,7 @@ struct quantize_result {
     const char *type, *method;
     mote_quantize_report *report;
     bool has_loss; /* `lost` was measured */
+    bool own_text; /* on --evaluate, else on the end of --calibrate */
     mote_comparison lost;
     mote_speed_comparison speed;
     uint64_t file_bytes_before, file_bytes;

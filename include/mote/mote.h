@@ -546,6 +546,8 @@ typedef struct {
     double bits;   /* in the file, a weight */
     double error;  /* root of the mean square, relative to that of the weights */
     bool fallback; /* not of the type asked for */
+    bool padded;   /* its rows are no whole blocks of the type */
+    bool fixed;    /* f32 whatever is asked for: gains, biases, the table of positions */
 } mote_quantize_row;
 typedef struct {
     const mote_quantize_row *rows; /* in the order of the file */

@@ -277,6 +277,7 @@ static mote_status try_type(quantization *q, int id, mote_type type, mote_quanti
     q->types[id] = type;
     row->type = type;
     row->method = r.method;
+    row->padded = (size_t)t->cols % mote_row_unit(type) != 0;
     row->bits = 8.0 * (double)bytes / ((double)t->rows * (double)t->cols);
     row->error = r.squared_values > 0 ? sqrt(r.squared_error / r.squared_values) : 0;
     return MOTE_OK;
@@ -288,6 +289,7 @@ static mote_status round_tensor(quantization *q, int id, mote_quantize_row *row,
     const mote_type asked = q->types[id], tries[] = {asked, MOTE_TYPE_Q8_0, MOTE_TYPE_F32};
     memcpy(row->name, t->name, sizeof row->name);
     row->weights = (uint64_t)t->rows * (uint64_t)t->cols;
+    row->fixed = mote_weight_stays_f32(t);
     mote_weight_to_real(q->model, id, q->values, q->row);
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         mote_error problem = {0};
