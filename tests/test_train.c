@@ -634,18 +634,20 @@ static void recipes_are_complete_and_respectful(void) {
 /* Run as a process of its own: prints planned and measured bytes. */
 static int measure_memory(int size) {
     static const struct {
-        int family, dim, layers, context, batch, vocab, threads, optimizer, precision, qat;
+        int family, dim, layers, context, batch, vocab, threads, optimizer, precision, qat, recompute;
     } shapes[] = {
-        {MOTE_FAMILY_LLAMA, 32, 1, 32, 2, 60, 1, MOTE_OPTIMIZER_ADAMW, 0, 0},
-        {MOTE_FAMILY_LLAMA, 64, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_MUON, 0, 0},
-        {MOTE_FAMILY_GPT2, 128, 2, 64, 8, 2000, 2, MOTE_OPTIMIZER_ADAMW, 0, 0},
-        {MOTE_FAMILY_LLAMA, 256, 2, 32, 4, 5000, 3, MOTE_OPTIMIZER_MUON, 0, 0},
-        {MOTE_FAMILY_LLAMA, 128, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_INT8, 0},
-        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_INT8, 0},
-        {MOTE_FAMILY_LLAMA, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_MUON, MOTE_PRECISION_INT8, MOTE_TYPE_Q4_0},
-        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 1, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_F32, MOTE_TYPE_Q8_0},
-        {MOTE_FAMILY_LLAMA, 128, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_BF16, 0},
-        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_BF16, 0},
+        {MOTE_FAMILY_LLAMA, 32, 1, 32, 2, 60, 1, MOTE_OPTIMIZER_ADAMW, 0, 0, 0},
+        {MOTE_FAMILY_LLAMA, 64, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_MUON, 0, 0, 0},
+        {MOTE_FAMILY_GPT2, 128, 2, 64, 8, 2000, 2, MOTE_OPTIMIZER_ADAMW, 0, 0, 0},
+        {MOTE_FAMILY_LLAMA, 256, 2, 32, 4, 5000, 3, MOTE_OPTIMIZER_MUON, 0, 0, 0},
+        {MOTE_FAMILY_LLAMA, 128, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_INT8, 0, 0},
+        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_INT8, 0, 0},
+        {MOTE_FAMILY_LLAMA, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_MUON, MOTE_PRECISION_INT8, MOTE_TYPE_Q4_0, 0},
+        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 1, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_F32, MOTE_TYPE_Q8_0, 0},
+        {MOTE_FAMILY_LLAMA, 128, 2, 64, 8, 300, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_BF16, 0, 0},
+        {MOTE_FAMILY_GPT2, 256, 2, 64, 8, 3000, 2, MOTE_OPTIMIZER_ADAMW, MOTE_PRECISION_BF16, 0, 0},
+        {MOTE_FAMILY_LLAMA, 32, 2, 32, 4, 60, 2, MOTE_OPTIMIZER_ADAMW, 0, 0, MOTE_RECOMPUTE_LAYER},
+        {MOTE_FAMILY_LLAMA, 64, 1, 32, 12, 600, 4, MOTE_OPTIMIZER_ADAMW, 0, 0, MOTE_RECOMPUTE_LAYER}, /* copies */
     };
     mote_config c = mote_config_default((mote_family)shapes[size].family);
     c.dim = shapes[size].dim, c.layers = shapes[size].layers, c.context = shapes[size].context,
@@ -654,6 +656,7 @@ static int measure_memory(int size) {
     o.batch = shapes[size].batch, o.threads = shapes[size].threads,
     o.optimizer = (mote_optimizer)shapes[size].optimizer;
     o.average = size % 2 ? 0.9 : 0;
+    o.recompute = (mote_recompute)shapes[size].recompute;
     o.precision = (mote_precision)shapes[size].precision, o.qat = (mote_type)shapes[size].qat;
     mote_memory_plan plan;
     mote_model *model = NULL;
@@ -678,7 +681,7 @@ static void planned_memory_is_the_peak(void) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MOTE_SANITIZED)
     test_skip("a sanitizer needs memory of its own");
 #else
-    for (int size = 0; size < 10; size++) {
+    for (int size = 0; size < 12; size++) {
         char command[64];
         unsigned long long planned = 0;
         long peak = 0;

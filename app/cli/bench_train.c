@@ -22,7 +22,7 @@ static mote_status print_result(const mote_config *config, const mote_train_opti
                                 mote_error *error) {
     mote_memory_plan plan;
     struct rusage usage;
-    mote_status status = mote_plan_memory(config, options, NULL, &plan, error);
+    mote_status status = setup_plan_memory(config, options, NULL, &plan, error);
     if (status) return status;
     getrusage(RUSAGE_SELF, &usage);
     double tokens = (double)options->batch * options->accumulate * config->context;

@@ -63,8 +63,8 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
     mote_memory_plan training, inference;
     mote_session_options session = mote_session_options_default();
     session.threads = (int)option_threads;
-    mote_status status = mote_plan_memory(&prepared->config, &prepared->options, NULL, &training, error);
-    if (!status) status = mote_plan_memory(&prepared->config, NULL, &session, &inference, error);
+    mote_status status = setup_plan_memory(&prepared->config, &prepared->options, NULL, &training, error);
+    if (!status) status = setup_plan_memory(&prepared->config, NULL, &session, &inference, error);
     if (status) return status;
     mote_buffer buffer = {0};
     static const struct option_group *const stored[] = {&group_source_from, &group_tokenizer, &group_shape,

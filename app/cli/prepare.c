@@ -217,7 +217,7 @@ mote_status prepare_recipe(struct prepared *prepared, mote_error *error) {
 }
 
 mote_status prepare_memory(struct prepared *prepared, mote_error *error) {
-    mote_status status = mote_plan_memory(&prepared->config, &prepared->options, NULL, &prepared->plan, error);
+    mote_status status = setup_plan_memory(&prepared->config, &prepared->options, NULL, &prepared->plan, error);
     if (status) return status;
     uint64_t available = memory_available_bytes();
     if (!available || prepared->plan.total_bytes <= available) return MOTE_OK;

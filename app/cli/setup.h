@@ -29,4 +29,8 @@ mote_type setup_type(void);
 const char *setup_precision_name(mote_precision precision);
 uint64_t setup_seed(void);
 
+/* mote_plan_memory, with what the command itself takes. */
+mote_status setup_plan_memory(const mote_config *config, const mote_train_options *options,
+                              const mote_session_options *session, mote_memory_plan *plan, mote_error *error);
+
 #endif

@@ -458,7 +458,7 @@ typedef struct {
 
 typedef struct {
     uint64_t parameters, weights_bytes, gradients_bytes, optimizer_bytes, activations_bytes, scratch_bytes, data_bytes;
-    uint64_t total_bytes; /* peak resident memory of the process */
+    uint64_t total_bytes; /* peak resident memory of a process that does little else */
     double flops_per_token;
 } mote_memory_plan;
 
