@@ -65,14 +65,9 @@ size_t mote_attention_state_bytes(const mote_exec *x, mote_tensor_id state) {
     return 0;
 }
 
-/* Keys [position / 16][head_dim][16] and values [position][value width] of one sequence and kv head; in bf16 as in
- * mote_bf16_store. */
-typedef struct {
-    void *keys, *values;
-    int first; /* position of batch row r: first + r */
-} memory;
+typedef mote_attention_memory memory;
 
-static memory state_of(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
+mote_attention_memory mote_attention_state(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head) {
     int n = op->as.attention.head_dim;
     size_t at = (size_t)s->slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
     return (memory){(char *)x->value[op->in[3]] + at * key_bytes(x, n, x->state_context),
@@ -231,7 +226,7 @@ static void forward_few(const mote_exec *x, const mote_op *op, mote_worker *w) {
     for (int i = 0; i < x->n_sequences; i++) {
         const mote_sequence *s = &x->sequence[i];
         for (int kv_head = first; kv_head < end; kv_head++) {
-            memory m = state_of(x, op, s, kv_head);
+            memory m = mote_attention_state(x, op, s, kv_head);
             store(x, op, s, kv_head, &m);
             if (s->end - s->begin == 1) {
                 for (int h = 0; h < group; h += most) {
@@ -293,7 +288,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
     int heads = op->as.attention.heads, kv_heads = op->as.attention.kv_heads, tiles = 0;
     for (int part; (part = mote_part(x, w, x->n_sequences * kv_heads)) >= 0;) {
         const mote_sequence *s = &x->sequence[part / kv_heads];
-        memory m = state_of(x, op, s, part % kv_heads);
+        memory m = mote_attention_state(x, op, s, part % kv_heads);
         store(x, op, s, part % kv_heads, &m);
     }
     mote_phase_end(x, w);
@@ -306,7 +301,7 @@ static void forward(const mote_exec *x, const mote_op *op, const mote_slice *sli
         const mote_sequence *s = &x->sequence[i];
         int begin = s->begin + (tile - before) * QUERIES, end = begin + QUERIES < s->end ? begin + QUERIES : s->end;
         queries t = {begin, end, part % heads, 1};
-        memory m = state_of(x, op, s, t.head / (heads / kv_heads));
+        memory m = mote_attention_state(x, op, s, t.head / (heads / kv_heads));
         if (end - begin == 1) { /* the last of a prompt: the heads of one group read its keys and values once */
             int group = heads / kv_heads < QUERIES ? heads / kv_heads : QUERIES, within = t.head % (heads / kv_heads);
             if (within % group) continue;

@@ -10,17 +10,14 @@ static inline int mote_attention_value_width(int head_dim) {
     return (head_dim + MOTE_PANEL - 1) / MOTE_PANEL * MOTE_PANEL;
 }
 
-/* The state of one (slot, kv head) in f32: keys [state_context / 16][head_dim][16], values [state_context][value
- * width]. */
-static inline mote_real *mote_state_keys(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
-    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
-    return x->value[op->in[3]] + at * (size_t)x->state_context * (size_t)op->as.attention.head_dim;
-}
-static inline mote_real *mote_state_values(const mote_exec *x, const mote_op *op, int slot, int kv_head) {
-    size_t at = (size_t)slot * (size_t)op->as.attention.kv_heads + (size_t)kv_head;
-    return x->value[op->in[4]] +
-           at * (size_t)x->state_context * (size_t)mote_attention_value_width(op->as.attention.head_dim);
-}
+/* Keys [position / 16][head_dim][16] and values [position][value width] of one sequence and kv head; in bf16 as in
+ * mote_bf16_store. */
+typedef struct {
+    void *keys, *values;
+    int first; /* position of batch row r: first + r */
+} mote_attention_memory;
+/* Where a sequence's lie in the state. */
+mote_attention_memory mote_attention_state(const mote_exec *x, const mote_op *op, const mote_sequence *s, int kv_head);
 
 /* First key that the query at `position` sees. */
 static inline int mote_first_key(const mote_op *op, int position) {

@@ -8,7 +8,8 @@
 static void attend(const mote_exec *x, const mote_op *op, mote_worker *w, const mote_sequence *s, int first, int end) {
     int n = op->as.attention.head_dim, group = op->as.attention.heads / op->as.attention.kv_heads;
     size_t context = (size_t)x->state_context, width = (size_t)mote_attention_value_width(n), at = (size_t)s->position;
-    mote_real *keys = mote_state_keys(x, op, s->slot, first), *values = mote_state_values(x, op, s->slot, first);
+    const mote_attention_memory m = mote_attention_state(x, op, s, first);
+    mote_real *keys = m.keys, *values = m.values;
     const mote_real *k = mote_value(x, op->in[1], s->begin) + op->as.attention.k_column + first * n;
     const mote_real *v = mote_value(x, op->in[2], s->begin) + op->as.attention.v_column + first * n;
     mote_real *key = keys + at / MOTE_PANEL * (size_t)n * MOTE_PANEL + at % MOTE_PANEL, *value = values + at * width;

@@ -53,9 +53,7 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
         const mote_real *dy = mote_gradient(x, op->out[0], r);
         mask_row(x, op, r, dy, mote_gradient(x, op->in[0], r), n, adds & 1);
         if (op->in[1] == MOTE_NONE) continue;
-        mote_real *dresidual = mote_gradient(x, op->in[1], r);
-        if (adds & 2) x->kernels->add(dy, dresidual, (size_t)n);
-        else memcpy(dresidual, dy, (size_t)n * sizeof *dy);
+        mote_pass_gradient(x, dy, mote_gradient(x, op->in[1], r), (size_t)n, adds & 2);
     }
 }
 

@@ -218,7 +218,7 @@ void mote_product_weights(const mote_exec *x, mote_worker *w, const mote_op *op,
     const mote_tensor *t = mote_tensor_of(x->program, op->in[1]);
     const size_t outputs = (size_t)t->rows, inputs = (size_t)t->cols;
     mote_real *dw = x->gradient[op->in[1]] + (size_t)begin * inputs;
-    if (x->pairs && !mote_weights_in_bytes(x, op->in[1])) {
+    if (mote_backward_in_pairs(x, op->in[1])) {
         mote_pairs_weights(x, w, op, dy, tokens, begin, rows);
         return;
     }

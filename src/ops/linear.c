@@ -1,7 +1,5 @@
 /* y = residual + bias + x W^T, W [out, in]. Forward reads W packed in panels of 16 outputs, the input gradient in
  * strips of 16 inputs; the weight gradient reads x row-major, where 16 neighbouring columns are a panel already. */
-#include <string.h>
-
 #include "kernels/crossover.h"
 #include "ops/ops.h"
 
@@ -74,10 +72,7 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
     mote_product_input(x, w, op->in[1], dy, rows, mote_gradient(x, op->in[0], s->row_begin), adds & 1);
     mote_product_columns(x, op, s->row_begin, rows, s->row_begin, x->n_rows);
     if (op->in[3] == MOTE_NONE) return;
-    mote_real *dresidual = mote_gradient(x, op->in[3], s->row_begin);
-    size_t n = (size_t)rows * (size_t)weight->rows;
-    if (adds & 8) x->kernels->add(dy, dresidual, n);
-    else memcpy(dresidual, dy, n * sizeof *dy);
+    mote_pass_gradient(x, dy, mote_gradient(x, op->in[3], s->row_begin), (size_t)rows * (size_t)weight->rows, adds & 8);
 }
 
 static int weight_parts(const mote_exec *x, const mote_op *op) {

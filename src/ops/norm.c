@@ -1,8 +1,6 @@
 /* y = residual + norm(x): RMSNorm (Zhang, Sennrich 2019) or LayerNorm (Ba, Kiros, Hinton 2016), over the whole row or
  * over groups of columns (the heads of q and k). statistics hold (mean, 1/deviation) for each group: for RMSNorm
  * (0, 1/rms). */
-#include <string.h>
-
 #include "ops/ops.h"
 
 enum { WIDTH_PART = 64 };
@@ -60,11 +58,8 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
             else x->kernels->rms_norm_backward(dy, in, gain, statistics[1], n, dx, adds & 1);
         }
         if (op->in[3] == MOTE_NONE) continue;
-        size_t cols = (size_t)mote_cols(x, op->in[0]);
-        mote_real *dresidual = mote_gradient(x, op->in[3], r);
-        dy = mote_gradient(x, op->out[0], r);
-        if (adds & 8) x->kernels->add(dy, dresidual, cols);
-        else memcpy(dresidual, dy, cols * sizeof *dy);
+        mote_pass_gradient(x, mote_gradient(x, op->out[0], r), mote_gradient(x, op->in[3], r),
+                           (size_t)mote_cols(x, op->in[0]), adds & 8);
     }
 }
 

@@ -9,7 +9,6 @@ const mote_op_info *const mote_op_table[MOTE_N_OPS] = {
 #undef X
 };
 
-
 static const char *tensor_name(const mote_program *program, mote_tensor_id id) {
     return id >= 0 && id < program->n_tensors ? program->tensors[id].name : "nothing";
 }

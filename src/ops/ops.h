@@ -243,6 +243,11 @@ static inline mote_real *mote_gradient(const mote_exec *x, mote_tensor_id id, in
 static inline const mote_call *mote_call_of(const mote_exec *x, const mote_op *op) {
     return &x->calls[op - x->program->ops];
 }
+/* A gradient that goes on as it is, to an input that was added. */
+static inline void mote_pass_gradient(const mote_exec *x, const mote_real *dy, mote_real *dx, size_t n, bool add) {
+    if (add) x->kernels->add(dy, dx, n);
+    else memcpy(dx, dy, n * sizeof *dx);
+}
 /* A gain or bias; NULL for MOTE_NONE. */
 static inline const mote_real *mote_vector(const mote_exec *x, mote_tensor_id id) {
     return id == MOTE_NONE ? NULL : x->packed[id] ? x->packed[id] : x->weight[id];
