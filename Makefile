@@ -199,7 +199,7 @@ install: all $(PC) $(DATA_FILES:%=$(B)/share/%)
 	$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(INCLUDEDIR)/mote' '$(DESTDIR)$(LIBDIR)/pkgconfig' \
 	    '$(DESTDIR)$(LIBDIR)/cmake/mote'
 	$(INSTALL) -m 755 $(B)/mote '$(DESTDIR)$(BINDIR)/mote'
-	$(INSTALL) -m 644 include/mote/mote.h '$(DESTDIR)$(INCLUDEDIR)/mote/mote.h'
+	$(INSTALL) -m 644 include/mote/mote.h include/mote/measure.h '$(DESTDIR)$(INCLUDEDIR)/mote'
 	$(INSTALL) -m 644 $(B)/libmote.a '$(DESTDIR)$(LIBDIR)/libmote.a'
 	$(INSTALL) -m 755 $(B)/libmote.so '$(DESTDIR)$(LIBDIR)/libmote.so.$(VERSION)'
 	ln -sf libmote.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/libmote.so.$(SOVERSION)'
@@ -213,7 +213,8 @@ install: all $(PC) $(DATA_FILES:%=$(B)/share/%)
 	@$(if $(DESTDIR),:,tools/after_install.sh '$(LIBDIR)')
 # Folders that install made are removed where they are empty, from the inside out; those of the system (/usr) stay.
 uninstall:
-	rm -f '$(DESTDIR)$(BINDIR)/mote' '$(DESTDIR)$(INCLUDEDIR)/mote/mote.h' '$(DESTDIR)$(LIBDIR)'/libmote.a \
+	rm -f '$(DESTDIR)$(BINDIR)/mote' '$(DESTDIR)$(INCLUDEDIR)/mote/mote.h' \
+	    '$(DESTDIR)$(INCLUDEDIR)/mote/measure.h' '$(DESTDIR)$(LIBDIR)'/libmote.a \
 	    '$(DESTDIR)$(LIBDIR)/libmote.so' '$(DESTDIR)$(LIBDIR)/libmote.so.$(SOVERSION)' \
 	    '$(DESTDIR)$(LIBDIR)/libmote.so.$(VERSION)' '$(DESTDIR)$(LIBDIR)/pkgconfig/mote.pc' \
 	    '$(DESTDIR)$(LIBDIR)/cmake/mote/mote-config.cmake' '$(DESTDIR)$(LIBDIR)/cmake/mote/mote-config-version.cmake'

@@ -88,9 +88,12 @@ fi
 
 # ---- C++
 if command -v c++ >/dev/null 2>&1; then
-    printf '#include <mote/mote.h>\nint main() { return mote_version()[0] == 0; }\n' >"$work/plain.cpp"
-    check 'mote.h is C++ too' c++ -std=c++17 -Wall -Wextra -Werror -pedantic "$work/plain.cpp" \
-        -I"$work/usr/include" "$work/usr/lib/libmote.a" -lm -lpthread -o "$work/plain"
+    for header in mote measure; do
+        printf '#include <mote/%s.h>\nint main() { mote_roof_json(0, 0, 0); return mote_version()[0] == 0; }\n' \
+            $header >"$work/plain.cpp"
+        check "$header.h is C++ too" c++ -std=c++17 -Wall -Wextra -Werror -pedantic "$work/plain.cpp" \
+            -I"$work/usr/include" "$work/usr/lib/libmote.a" -lm -lpthread -o "$work/plain"
+    done
 else
     skip 'mote.h is C++ too' 'install a C++ compiler (g++)'
 fi

@@ -85,7 +85,7 @@ else
     nm -g --defined-only "$B/libmote.a" | awk 'NF == 3 && $3 !~ /^mote_/ { print "libmote.a defines " $3 }' >"$found"
     rule 'external symbols begin with mote_'
 
-    sed -n 's/^MOTE_API [^(]*[ *]\(mote_[a-z0-9_]*\)(.*/\1/p' include/mote/mote.h | sort >"$found.note"
+    sed -n 's/^MOTE_API [^(]*[ *]\(mote_[a-z0-9_]*\)(.*/\1/p' include/mote/*.h | sort >"$found.note"
     nm -D --defined-only "$B/libmote.so" | awk '{ print $3 }' | sort | comm -3 "$found.note" - |
         awk -F '\t' '{ if ($1 != "") print "mote.h declares " $1 ", libmote.so lacks it"
                        else print "libmote.so exports " $2 ", mote.h lacks it" }' >"$found"
