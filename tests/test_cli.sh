@@ -736,7 +736,7 @@ code "bench layers --json" 0 bench layers --dim 64 --hidden 172 --heads 4 --kv-h
 json "bench layers --json has its keys" ms_per_layer ms_per_token bytes_per_second layer_bytes
 code "bench layers: heads" 2 bench layers --dim 64 --heads 5
 # How many pages of code are resident differs by 300 KiB from run to run: the least of five counts.
-for run in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
     "$mote" bench train --dim 32 --layers 2 --context 32 --batch 4 --vocab 64 --recompute layer --steps 3 -t 1 --json
 done >out 2>err
 off=$(sed 's/.*"peak_rss_bytes":\([0-9]*\),"planned_bytes":\([0-9]*\).*/\1 \2/' out |
