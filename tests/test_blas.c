@@ -41,7 +41,8 @@ static void what_is_no_blas_is_refused(void) {
 static void check_form(mote_product_form form, mote_pool *pool) {
     mote_kernels kernels;
     mote_kernels_fill(&kernels, mote_cpu_detect());
-    const mote_shape shape = {form, 37, 29, 21, 1, 12};
+    const int rows = form == MOTE_PRODUCT_WEIGHT ? 29 : 37, units = (rows + 11) / 12;
+    const mote_shape shape = {form, 37, 29, 21, 1, {rows, 12, units, units}};
     mote_rehearsal *r = NULL;
     CHECK(mote_rehearsal_create(&kernels, pool, &shape, &r, NULL) == MOTE_OK);
     if (!r) return;

@@ -22,30 +22,6 @@ const mote_layer mote_layers[MOTE_N_LAYERS] = {
     {"head of 16000", 512, 16000, 384, 1},    {"head of 16000", 96, 16000, 256, 1},
 };
 
-/* Of the executor: at most 8 of the 12-row micro-kernel, four a thread to even out what another process takes, but not
- * below 4 of it while every thread has a tile: each tile reads all weights. */
-int mote_tile_rows(int rows, int threads, int unit) {
-    enum { LEAST = 48, MOST = 96 };
-    int tile = rows / (threads * 4), even = (rows + threads - 1) / threads, least = even < LEAST ? even : LEAST;
-    tile = ((tile > least ? tile : least) + unit - 1) / unit * unit;
-    return tile < unit ? unit : tile > MOST ? MOST : tile;
-}
-
-/* A part of a weight gradient copies all of x strip by strip, so tall parts cost less; low ones keep the threads evenly
- * busy, of which one alone has no need: it leaves the blocks to the product. Multiples of the 12-row micro-kernel. */
-int mote_shape_part(mote_product_form form, int rows, int threads) {
-    if (form == MOTE_PRODUCT_WEIGHT) return threads == 1 ? rows : rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
-    return mote_tile_rows(rows, threads, 12);
-}
-
-/* Each part of the loss reads the whole weight, so parts are tall, and as many for each thread. */
-int mote_head_part(mote_product_form form, int rows, int threads, int unit) {
-    enum { MOST = 96, OF_WEIGHT = 192 };
-    if (form == MOTE_PRODUCT_WEIGHT) return OF_WEIGHT;
-    int parts = ((rows + MOST - 1) / MOST + threads - 1) / threads * threads, part = (rows + parts - 1) / parts;
-    return (part + unit - 1) / unit * unit;
-}
-
 /* The product of rows [begin, begin + rows) of the result number i. */
 static mote_gemm describe(const mote_rehearsal *r, int i, int begin, int rows, mote_blas_matrix *b) {
     const mote_shape *s = &r->shape;
@@ -80,12 +56,13 @@ static void run_parts(void *context, int thread, int n_threads) {
     (void)n_threads;
     mote_rehearsal *r = context;
     const mote_shape *s = &r->shape;
-    const int rows = s->form == MOTE_PRODUCT_WEIGHT ? s->outputs : s->tokens, part = s->count > 1 ? rows : s->part;
-    const int parts = (rows + part - 1) / part;
+    const int rows = s->form == MOTE_PRODUCT_WEIGHT ? s->outputs : s->tokens,
+              parts = s->count > 1 ? 1 : s->tiling.tiles;
     for (int i; (i = mote_take(&r->next)) < parts * s->count;) {
-        int begin = i % parts * part;
+        const int begin = parts == 1 ? 0 : mote_row_of_tile(&s->tiling, i % parts),
+                  end = parts == 1 ? rows : mote_row_of_tile(&s->tiling, i % parts + 1);
         mote_blas_matrix b;
-        mote_gemm g = describe(r, i / parts, begin, rows - begin < part ? rows - begin : part, &b);
+        mote_gemm g = describe(r, i / parts, begin, end - begin, &b);
         g.copy = r->scratch + (size_t)thread * MOTE_MATRIX_PRODUCT_SCRATCH;
         if (r->blas) mote_blas_product(r->blas, &g, &b);
         else r->kernels->gemm[MOTE_TYPE_F32](&g);

@@ -6,6 +6,7 @@
 
 #include "base/threads.h"
 #include "kernels/blas.h"
+#include "kernels/tiling.h"
 
 /* y [tokens, outputs] = x [tokens, inputs] w^T with w [outputs, inputs], or one of its gradients: dx = dy w,
  * dw += dy^T x. */
@@ -13,7 +14,7 @@ typedef struct {
     mote_product_form form;
     int tokens, outputs, inputs;
     int count; /* products of the same shape, each on one thread: tiles of attention; 1: one, split over the threads */
-    int part;  /* rows of the result in one call of a product that is split */
+    mote_tiling tiling; /* of the rows of a product that is split */
 } mote_shape;
 
 typedef struct {
@@ -39,10 +40,11 @@ enum { MOTE_CONTESTANTS = 3 };
 void mote_rehearsal_time(mote_rehearsal *rehearsal, const mote_blas *blas, double seconds,
                          double took[MOTE_CONTESTANTS]);
 
-/* Rows of a product in one call, as the executor splits: a weight gradient over its weights, others over the tokens. */
-int mote_shape_part(mote_product_form form, int rows, int threads);
-int mote_tile_rows(int rows, int threads, int unit); /* multiples of unit */
-int mote_head_part(mote_product_form form, int rows, int threads, int unit); /* of the head */
+/* As the executor splits: a weight gradient over its weights, others over the tokens. */
+static inline mote_tiling mote_shape_tiling(mote_product_form form, int rows, int threads, bool head) {
+    if (form == MOTE_PRODUCT_WEIGHT) return mote_tile_weight(rows, threads);
+    return head ? mote_tile_head(rows, threads, 4) : mote_tile_tokens(rows, threads, 4, 12);
+}
 
 /* What is measured of a machine: three forms each of 14 layers, in classes. */
 enum { MOTE_N_LAYERS = MOTE_CROSSOVER_ROWS / 3 };
@@ -53,8 +55,8 @@ typedef struct {
 extern const mote_layer mote_layers[MOTE_N_LAYERS];
 static inline mote_shape mote_shape_of(const mote_layer *l, mote_product_form form, int threads) {
     int rows = form == MOTE_PRODUCT_WEIGHT ? l->outputs : l->tokens;
-    int part = l->outputs >= 10000 ? mote_head_part(form, rows, threads, 4) : mote_shape_part(form, rows, threads);
-    return (mote_shape){form, l->tokens, l->outputs, l->inputs, l->count, part};
+    return (mote_shape){form, l->tokens, l->outputs, l->inputs, l->count,
+                        mote_shape_tiling(form, rows, threads, l->outputs >= 10000)};
 }
 
 static inline double mote_shape_operations(const mote_shape *s) {

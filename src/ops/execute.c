@@ -4,26 +4,13 @@
  * way. */
 #include <string.h>
 
-#include "kernels/crossover.h"
 #include "ops/ops.h"
 
-/* Tiles of rows, as many for each thread and of nearly the same height, in units that the products like: pairs of bf16
- * along the tokens, or their blocks in 8 bits, begin and end in one tile. */
-static void cut_rows(const mote_exec *x, mote_worker *w) {
+/* In units that the products like: pairs of bf16 along the tokens, or their blocks in 8 bits, begin and end in one
+ * tile. */
+static mote_tiling tiles_of(const mote_exec *x, int threads) {
     const int unit = x->bytes ? MOTE_BLOCK_VALUES : 4;
-    w->tile_rows = mote_tile_rows(x->n_rows, w->threads, x->bytes ? unit : 3 * unit);
-    w->tiles = (x->n_rows + w->tile_rows - 1) / w->tile_rows;
-    w->units = w->tiles;
-    if (w->tiles < w->threads) return;
-    w->tile_rows = unit;
-    w->units = (x->n_rows + unit - 1) / unit;
-    w->tiles = (w->tiles + w->threads - 1) / w->threads * w->threads;
-    if (w->tiles > w->units) w->tiles = w->units;
-}
-
-static inline int row_of_tile(const mote_exec *x, const mote_worker *w, int tile) {
-    int row = (int)((int64_t)w->units * tile / w->tiles) * w->tile_rows;
-    return row < x->n_rows ? row : x->n_rows;
+    return mote_tile_tokens(x->n_rows, threads, unit, x->bytes ? unit : 3 * unit);
 }
 
 static inline mote_slice whole(const mote_exec *x, int i, int begin, int end) {
@@ -50,8 +37,8 @@ static void forward_columns(const mote_exec *x, const mote_group *g, mote_worker
 }
 
 static void forward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
-    for (int tile; (tile = mote_tile(x, w, w->tiles)) >= 0;) {
-        int begin = row_of_tile(x, w, tile), end = row_of_tile(x, w, tile + 1);
+    for (int tile; (tile = mote_tile(x, w, w->tiling.tiles)) >= 0;) {
+        int begin = mote_row_of_tile(&w->tiling, tile), end = mote_row_of_tile(&w->tiling, tile + 1);
         for (int i = g->begin; i < g->end; i++) {
             const mote_op *op = &x->program->ops[i];
             mote_slice s = whole(x, i, begin, end);
@@ -74,16 +61,17 @@ static void run_again(const mote_exec *x, const mote_group *g, mote_again when, 
 }
 
 static void rows_again(const mote_exec *x, const mote_group *g, mote_worker *w) {
-    for (int tile; (tile = mote_tile(x, w, w->tiles)) >= 0;) {
-        run_again(x, g, MOTE_AGAIN_BEFORE, row_of_tile(x, w, tile), row_of_tile(x, w, tile + 1), w);
+    for (int tile; (tile = mote_tile(x, w, w->tiling.tiles)) >= 0;) {
+        run_again(x, g, MOTE_AGAIN_BEFORE, mote_row_of_tile(&w->tiling, tile), mote_row_of_tile(&w->tiling, tile + 1),
+                  w);
     }
     mote_phase_end(x, w);
 }
 
 static void backward_rows(const mote_exec *x, const mote_group *g, mote_worker *w) {
     int parts = 0;
-    for (int tile; (tile = mote_tile(x, w, w->tiles)) >= 0;) {
-        int begin = row_of_tile(x, w, tile), end = row_of_tile(x, w, tile + 1);
+    for (int tile; (tile = mote_tile(x, w, w->tiling.tiles)) >= 0;) {
+        int begin = mote_row_of_tile(&w->tiling, tile), end = mote_row_of_tile(&w->tiling, tile + 1);
         run_again(x, g, MOTE_AGAIN_HERE, begin, end, w);
         for (int i = g->end - 1; i >= g->begin; i--) {
             const mote_op *op = &x->program->ops[i];
@@ -130,14 +118,14 @@ static mote_worker start(const mote_exec *x, int thread, int threads) {
     if (x->timing) x->timing->mark[8 * thread] = mote_ticks();
     mote_worker w = {.thread = thread, .threads = threads, .op = x->program->n_ops, .pass = MOTE_PASS_FORWARD,
                      .blocks_of = MOTE_NONE};
-    cut_rows(x, &w);
+    w.tiling = tiles_of(x, threads);
     return w;
 }
 
 static void forward_task(void *context, int thread, int threads) {
     const mote_exec *x = context;
     mote_worker w = start(x, thread, threads);
-    w.few = w.tiles < threads && !x->observe; /* who observes is shown whole rows */
+    w.few = w.tiling.tiles < threads && !x->observe; /* who observes is shown whole rows */
     for (int i = 0; i < x->plan.n_groups; i++) {
         const mote_group *g = &x->plan.groups[i];
         if (!g->row_wise) run_collective(x, g, &w, MOTE_PASS_FORWARD);

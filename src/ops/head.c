@@ -65,28 +65,20 @@ static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chun
     mote_product_columns(x, op, begin, end - begin, begin - chunk, tokens);
 }
 
-static int weight_rows(int all) { return mote_head_part(MOTE_PRODUCT_WEIGHT, all, 1, 1); }
-
-static void weight_gradient(const mote_exec *x, const mote_op *op, mote_worker *w, int chunk, int rows, int part) {
-    const int all = mote_tensor_of(x->program, op->in[1])->rows, most = weight_rows(all);
-    const int begin = part * most;
-    mote_product_weights(x, w, op, x->chunk, chunk, rows, begin, all - begin < most ? all - begin : most);
-}
-
 static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
     const int unit = x->bytes ? MOTE_BLOCK_VALUES : 4; /* blocks along the tokens; pairs of them */
-    const int all = mote_tensor_of(x->program, op->in[1])->rows,
-              parts = (all + weight_rows(all) - 1) / weight_rows(all);
+    const mote_tiling parts = mote_tile_weight(mote_tensor_of(x->program, op->in[1])->rows, w->threads);
     for (int chunk = 0; chunk < x->n_rows; chunk += x->chunk_rows) {
         int rows = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;
-        int tile = mote_head_part(MOTE_PRODUCT_FORWARD, rows, w->threads, unit);
-        for (int part; (part = mote_tile(x, w, (rows + tile - 1) / tile)) >= 0;) {
-            int begin = chunk + part * tile, end = begin + tile < chunk + rows ? begin + tile : chunk + rows;
-            lose(x, op, w, chunk, begin, end);
-        }
+        const mote_tiling tiling = mote_tile_head(rows, w->threads, unit);
+        for (int tile; (tile = mote_tile(x, w, tiling.tiles)) >= 0;)
+            lose(x, op, w, chunk, chunk + mote_row_of_tile(&tiling, tile), chunk + mote_row_of_tile(&tiling, tile + 1));
         mote_phase_end(x, w);
         if (!x->training) continue; /* the next chunk overwrites logits that nobody reads any more */
-        for (int part; (part = mote_part(x, w, parts)) >= 0;) weight_gradient(x, op, w, chunk, rows, part);
+        for (int part; (part = mote_part(x, w, parts.tiles)) >= 0;) {
+            const int begin = mote_row_of_tile(&parts, part), end = mote_row_of_tile(&parts, part + 1);
+            mote_product_weights(x, w, op, x->chunk, chunk, rows, begin, end - begin);
+        }
         mote_phase_end(x, w);
     }
 }

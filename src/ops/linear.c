@@ -1,10 +1,9 @@
 /* y = residual + bias + x W^T, W [out, in]. Forward reads W packed in panels of 16 outputs, the input gradient in
  * strips of 16 inputs; the weight gradient reads x row-major, where 16 neighbouring columns are a panel already. */
-#include "kernels/crossover.h"
 #include "ops/ops.h"
 
-static int rows_of_part(const mote_exec *x, int rows) {
-    return mote_shape_part(MOTE_PRODUCT_WEIGHT, rows, mote_pool_threads(x->pool));
+static mote_tiling parts_of(const mote_exec *x, const mote_op *op) {
+    return mote_tile_weight(mote_tensor_of(x->program, op->in[1])->rows, mote_pool_threads(x->pool));
 }
 
 static mote_status check(const mote_program *p, const mote_op *op, mote_error *error) {
@@ -75,15 +74,11 @@ static void backward(const mote_exec *x, const mote_op *op, uint8_t adds, const 
     mote_pass_gradient(x, dy, mote_gradient(x, op->in[3], s->row_begin), (size_t)rows * (size_t)weight->rows, adds & 8);
 }
 
-static int weight_parts(const mote_exec *x, const mote_op *op) {
-    int rows = mote_tensor_of(x->program, op->in[1])->rows, part = rows_of_part(x, rows);
-    return (rows + part - 1) / part;
-}
+static int weight_parts(const mote_exec *x, const mote_op *op) { return parts_of(x, op).tiles; }
 
 static void backward_weights(const mote_exec *x, const mote_op *op, int part, mote_worker *w) {
-    const mote_tensor *weight = mote_tensor_of(x->program, op->in[1]);
-    int most = rows_of_part(x, weight->rows), begin = part * most;
-    int rows = weight->rows - begin < most ? weight->rows - begin : most;
+    const mote_tiling parts = parts_of(x, op);
+    const int begin = mote_row_of_tile(&parts, part), rows = mote_row_of_tile(&parts, part + 1) - begin;
     mote_product_weights(x, w, op, mote_gradient(x, op->out[0], 0), 0, x->n_rows, begin, rows);
     if (op->in[2] == MOTE_NONE) return;
     mote_real *dbias = x->gradient[op->in[2]] + begin;

@@ -7,6 +7,7 @@
 #include "base/threads.h"
 #include "kernels/blas.h"
 #include "kernels/panels.h"
+#include "kernels/tiling.h"
 #include "ops/timing.h"
 #include "program/program.h"
 
@@ -123,7 +124,7 @@ typedef struct {
     int phase;      /* odd or even */
     int part;       /* the next of the present phase, where there is one thread */
     int helped;     /* where there are more: this and so many threads have no part left to take */
-    int tiles, units, tile_rows; /* row-wise groups are done in tiles: some of the units of so many rows each */
+    mote_tiling tiling; /* of the rows: row-wise groups are done in tiles */
     bool few;       /* the batch has so few rows that columns are shared: x->shares */
     int op;         /* for timing: the collective op that runs; the number of ops: between ops */
     mote_pass pass; /* and what it does */

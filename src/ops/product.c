@@ -3,7 +3,7 @@
  * that thread takes it (q, k and v read them; gate and up do). */
 #include "ops/ops.h"
 
-enum { MOST_ROWS = 96 }; /* in blocks at a time: as many as a tile of the executor has */
+enum { MOST_ROWS = MOTE_TILE_ROWS }; /* in blocks at a time */
 
 static bool on_blocks(const mote_exec *x, mote_tensor_id weight) {
     return !mote_type_is_float(mote_tensor_of(x->program, weight)->type) || mote_in_bytes(x, weight) ||

@@ -5,8 +5,8 @@
 #include "ops/ops.h"
 
 enum {
-    ROWS = 96,    /* whose pairs are in scratch at a time: as many as a tile of the executor has */
-    PIECE = 1024, /* values of a backward product's depth at a time: 192 KiB with ROWS, which stay in L2 */
+    ROWS = MOTE_TILE_ROWS, /* whose pairs are in scratch at a time */
+    PIECE = 1024,          /* values of a backward product's depth at a time: 192 KiB with ROWS, which stay in L2 */
 };
 
 static size_t pairs_of(int n) { return (size_t)(n + 1) / 2; }

@@ -14,11 +14,10 @@ static mote_shape shape_of(const mote_trainer *t, const mote_op *op, mote_produc
     const mote_tensor *weight = mote_tensor_of(t->program, op->in[1]);
     bool head = op->kind == MOTE_OP_HEAD;
     int threads = mote_pool_threads(t->pool), rows = t->exec->max_rows;
-    int part = mote_shape_part(form, form == MOTE_PRODUCT_WEIGHT ? weight->rows : rows, threads);
     if (rows > MOST_TOKENS) rows = MOST_TOKENS;
     if (head && rows > t->exec->chunk_rows) rows = t->exec->chunk_rows;
-    return (mote_shape){form,         rows, weight->rows,
-                        weight->cols, 1,    head ? mote_head_part(form, rows, threads, 4) : part};
+    const int cut = form == MOTE_PRODUCT_WEIGHT ? weight->rows : rows;
+    return (mote_shape){form, rows, weight->rows, weight->cols, 1, mote_shape_tiling(form, cut, threads, head)};
 }
 
 static bool is_product(const mote_op *op) { return op->kind == MOTE_OP_LINEAR || op->kind == MOTE_OP_HEAD; }
