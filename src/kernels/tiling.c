@@ -1,13 +1,16 @@
 /* Heights are multiples of the 12-row micro-kernel where the unit allows it. */
 #include "kernels/tiling.h"
 
+#include <stdbool.h>
+
 enum { KERNEL_ROWS = 12 };
 
 static int parts_of(int n, int part) { return (n + part - 1) / part; }
 
-static mote_tiling cut(int rows, int height, int threads, int unit) {
-    mote_tiling t = {.rows = rows, .unit = unit, .units = parts_of(rows, unit), .tiles = parts_of(rows, height)};
-    if (t.tiles >= threads) t.tiles = parts_of(t.tiles, threads) * threads;
+/* Into at least `tiles`; `each`: as many for each thread. */
+static mote_tiling cut(int rows, int tiles, int threads, bool each, int unit) {
+    mote_tiling t = {.rows = rows, .unit = unit, .units = parts_of(rows, unit), .tiles = tiles};
+    if (each) t.tiles = parts_of(tiles, threads) * threads;
     if (t.tiles > t.units) t.tiles = t.units;
     return t;
 }
@@ -19,14 +22,18 @@ mote_tiling mote_tile_tokens(int rows, int threads, int unit, int coarse) {
     const int even = parts_of(rows, threads), least = even < LEAST ? even : LEAST, wanted = rows / (threads * 4);
     int height = parts_of(wanted > least ? wanted : least, coarse) * coarse;
     height = height < coarse ? coarse : height > MOTE_TILE_ROWS ? MOTE_TILE_ROWS : height;
-    return cut(rows, height, threads, parts_of(rows, height) < threads ? height : unit);
+    const int tiles = parts_of(rows, height);
+    return cut(rows, tiles, threads, tiles >= threads, tiles < threads ? height : unit);
 }
 
-mote_tiling mote_tile_head(int rows, int threads, int unit) { return cut(rows, MOTE_TILE_ROWS, threads, unit); }
+mote_tiling mote_tile_head(int rows, int threads, int unit) {
+    return cut(rows, parts_of(rows, MOTE_TILE_ROWS), threads, true, unit);
+}
 
 /* A part copies all of x strip by strip, so tall parts cost less; low ones keep the threads evenly busy, of which one
  * alone has no need: it leaves the blocks to the product. */
 mote_tiling mote_tile_weight(int rows, int threads) {
     const int height = threads == 1 ? rows : rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
-    return cut(rows, height > 0 ? height : 1, threads, KERNEL_ROWS);
+    const int parts = parts_of(rows, height > 0 ? height : 1);
+    return cut(rows, parts, threads, parts >= threads, KERNEL_ROWS);
 }
