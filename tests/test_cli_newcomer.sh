@@ -42,6 +42,16 @@ code "a .bin is replaced with --force" 0 convert m.gguf other.bin --force
 check "and is the same again" "$(sum other.bin)" "$before"
 cp text.txt pytorch.bin
 code "a .bin that is no model is not, with --force" 2 convert m.gguf pytorch.bin --force
+mkdir spared
+cp m.gguf spared/m.gguf
+cp m.gguf spared/m.html
+for command in "convert other.bin spared/m.gguf --tokenizer" "quantize other.bin spared/m.gguf --tokenizer" \
+    "convert m.gguf spared/m.gguf --lora" "train text.txt --from other.bin -o spared/m.gguf --tokenizer-file"; do
+    code "${command%% *}: what is read beside the model stays" 2 $command spared/../spared/m.gguf --force
+    says "${command%% *}: and says what it is" "^error: spared/m.gguf is the \(tokenizer\|adapter\) itself"
+done
+code "profile: the model does not become a page" 2 profile decode spared/m.html -n 2 -o spared/m.html
+check "and all are left alone" "$(sum spared/m.gguf) $(sum spared/m.html)" "$model $model"
 mkdir there empty
 cp text.txt there/notes.txt
 code "convert into an empty folder" 0 convert m.gguf empty/

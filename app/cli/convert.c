@@ -64,6 +64,7 @@ static mote_status run_convert(int n_arguments, const char *const *arguments, mo
     static const mote_type types[] = {MOTE_TYPE_F32, MOTE_TYPE_F16, MOTE_TYPE_BF16, MOTE_TYPE_Q8_0, MOTE_TYPE_Q4_0};
     mote_model *from = NULL, *to = NULL;
     mote_status status = output_spare(arguments[0], arguments[1], "model to convert", error);
+    if (!status) status = source_spare(arguments[1], error);
     if (!status) status = output_check(&command_convert, arguments[1], true, error);
     if (!status) status = source_open(arguments[0], &from, error);
     if (!status) status = mote_model_export(from, arguments[1], type == KEEP ? MOTE_TYPE_KEEP : types[type], error);

@@ -15,7 +15,11 @@
 bool fine_tune_asked(void) { return source_from != NULL; }
 
 mote_status fine_tune_check(const char *output, mote_error *error) {
-    if (source_from) return output ? output_spare(source_from, output, "model of --from", error) : MOTE_OK;
+    if (source_from && output) {
+        mote_status status = output_spare(source_from, output, "model of --from", error);
+        return status ? status : source_spare(output, error);
+    }
+    if (source_from) return MOTE_OK;
     for (const struct option *row = group_source_from.rows; row->name; row++) {
         if (!option_typed(row)) continue;
         mote_fail(error, MOTE_USAGE, "--%s belongs to a model that is trained further", row->name);

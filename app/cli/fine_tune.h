@@ -6,7 +6,7 @@
 
 /* Whether this run begins, or began, with a finished model. */
 bool fine_tune_asked(void);
-/* Refuses options that go with --from where there is none, and an output (NULL: none) that is the model itself. */
+/* Refuses options that go with --from where there is none, and an output (NULL: none) that it reads. */
 mote_status fine_tune_check(const char *output, mote_error *error);
 /* Reads the config.json of a run that goes on. What of --from and its options was typed must be what stands there. */
 mote_status fine_tune_resume(const char *config, mote_error *error);

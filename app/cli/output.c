@@ -22,7 +22,7 @@ mote_status output_spare(const char *input, const char *output, const char *what
     if (strcmp(input, "-") ? stat(input, &in) : fstat(STDIN_FILENO, &in)) return MOTE_OK;
     if (in.st_dev != out.st_dev || in.st_ino != out.st_ino) return MOTE_OK;
     mote_fail(error, MOTE_USAGE, "%s is the %s itself: it would be replaced", output, what);
-    return mote_hint(error, MOTE_USAGE, "give the new model another name, as model.gguf");
+    return mote_hint(error, MOTE_USAGE, "give the output another name");
 }
 
 /* The folder that a name lies in, or the folder that it is when it is there. */

@@ -79,6 +79,7 @@ static mote_status run_profile(const struct command *command, mote_profile_kind 
     const char *name = n_arguments ? arguments[0] : "random weights";
     char *json = NULL;
     mote_status status = report_path ? output_check_page(command, report_path, error) : MOTE_OK;
+    if (!status && report_path && n_arguments) status = output_spare(arguments[0], report_path, "model", error);
     if (!status) status = make_model(n_arguments, arguments, &train, &model, error);
     mote_profile_options options = mote_profile_options_default(kind);
     options.n = (int)(kind == MOTE_PROFILE_TRAIN ? steps : n_tokens);

@@ -153,6 +153,7 @@ static mote_status check_options(struct run *run, mote_error *error) {
         return mote_hint(error, MOTE_USAGE, "add --evaluate TEXT, a text that the model was not trained on");
     }
     status = output_spare(run->input, run->output, "model to quantize", error);
+    if (!status) status = source_spare(run->output, error);
     return status ? status : output_check(&command_quantize, run->output, false, error);
 }
 

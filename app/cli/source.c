@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "output.h"
+
 const char *source_from;
 static const char *tokenizer;
 static struct string_list lora;
@@ -37,6 +39,12 @@ const struct option_group group_source_from = {"Fine-tuning", from_rows};
 const struct option_group group_source = {"Model", rows}, group_source_text = {"Model", text_rows};
 
 bool source_has_adapters(void) { return lora.n > 0; }
+
+mote_status source_spare(const char *output, mote_error *error) {
+    mote_status status = tokenizer ? output_spare(tokenizer, output, "tokenizer", error) : MOTE_OK;
+    for (int i = 0; i < lora.n && !status; i++) status = output_spare(lora.items[i], output, "adapter", error);
+    return status;
+}
 
 /* A training run leaves a folder and checkpoints that are taken for its model. */
 static mote_status fail_run(const char *path, mote_status status, mote_error *error) {

@@ -12,6 +12,8 @@ extern const struct option_group group_source_from;
 extern const char *source_from; /* --from; NULL: not given */
 mote_status source_open(const char *path, mote_model **model, mote_error *error);
 bool source_has_adapters(void);
+/* Refuses an output that is the tokenizer or an adapter of these options. */
+mote_status source_spare(const char *output, mote_error *error);
 /* Refuses a file that is a model; the hint is what to do with one. */
 mote_status source_no_model(const char *path, const char *hint, mote_error *error);
 /* Opens texts; says the hint where one of them is a model. */
