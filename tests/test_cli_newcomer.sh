@@ -160,6 +160,19 @@ printf '{"from":"%s/m.gguf","output":"written.gguf","steps":2,"batch":4,"quiet":
 code "a config file with an absolute path" 0 train text.txt --config two/c.json
 [ -s two/written.gguf ] && ok "and -o from its folder" || fail "and -o from its folder"
 
+mkdir -p hub/snapshot hub/blobs
+cp folder/tokenizer.json hub/blobs/c0de
+ln -s ../blobs/c0de hub/snapshot/tokenizer.json
+code "a tokenizer that is a link" 0 train text.txt --from l.bin --tokenizer-file hub/snapshot/tokenizer.json \
+    -o linked.gguf --steps 2 -q
+grep -q '"tokenizer-file":"../hub/snapshot/tokenizer.json"' linked.run/config.json &&
+    ok "and keeps what lies beside it" || fail "and keeps what lies beside it"
+code "and is the same file as what it names" 0 train text.txt --tokenizer-file hub/blobs/c0de -o linked.gguf --resume -q
+ln -s ../linked.gguf two/link.gguf
+printf '{"from":"../m.gguf","output":"link.gguf","steps":2,"batch":4,"quiet":true,"force":true}' >two/c.json
+code "an output in a config file that is a link" 0 train text.txt --config two/c.json
+[ -s two/link.run/run.jsonl ] && ok "and its run is beside it" || fail "and its run is beside it"
+
 # ---- a run is no model
 for command in show generate "bench" "train text.txt -o none.gguf --from" "tokenize" "convert"; do
     case $command in convert) rest=none.gguf ;; *) rest= ;; esac

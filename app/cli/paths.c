@@ -15,11 +15,13 @@ static char *finish(mote_buffer *buffer) { /* for free(), as realpath's */
     return copy;
 }
 
-/* The absolute name: of what is there, else that of its folder and its own. NULL: the folder is not there. */
-static char *real_name(const char *path) {
-    char *whole = realpath(path, NULL);
-    if (whole) return whole;
+/* The absolute name: that of its folder and its own; with `follow` what a link itself names, where that is there. NULL:
+ * the folder is not there. */
+static char *real_name(const char *path, bool follow) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const bool own = *name && strcmp(name, ".") && strcmp(name, "..");
+    char *whole = follow || !own ? realpath(path, NULL) : NULL;
+    if (whole) return whole;
     char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
     char *real = folder ? realpath(folder, NULL) : NULL;
     mote_buffer joined = {0};
@@ -32,7 +34,7 @@ static char *real_name(const char *path) {
 char *path_from(const char *folder, const char *path) {
     const bool absolute = !strcmp(folder, "/");
     if (*path == '/' && !absolute) return strdup(path);
-    char *from = realpath(folder, NULL), *to = from ? real_name(path) : NULL, *result = NULL;
+    char *from = realpath(folder, NULL), *to = from ? real_name(path, absolute) : NULL, *result = NULL;
     if (!to || absolute) {
         free(from);
         return to ? to : strdup(path);

@@ -2,9 +2,10 @@
 #ifndef MOTE_CLI_PATHS_H
 #define MOTE_CLI_PATHS_H
 
-/* What `path` is called from `folder`, links followed: "base.gguf" from "m.run" is "../base.gguf". From "/" it is the
- * absolute name, by which two paths can be compared; else an absolute path stays as it is, and so does one whose folder
- * is not there. The file itself need not be. NULL: no memory; freed by the caller with free(). */
+/* What `path` is called from `folder`: "base.gguf" from "m.run" is "../base.gguf". Links of folders are followed, not
+ * that of the file: what lies beside it counts too. From "/" it is the absolute name with all links followed, by which
+ * two paths can be compared; else an absolute path stays as it is, and so does one whose folder is not there. The file
+ * itself need not be. NULL: no memory; freed by the caller with free(). */
 char *path_from(const char *folder, const char *path);
 /* The path that a file in the same folder as `beside` means by `path`. */
 char *path_beside(const char *beside, const char *path);
