@@ -303,6 +303,9 @@ wrong 3 "empty.dir" tokenize m.gguf empty.dir
 wrong 3 "m.gguf is a model" tokenize m.gguf m.gguf
 wrong 3 '"The"' tokenize m.gguf --text text.txt
 wrong 3 "l.bin" inspect l.bin
+{ printf 'GGUF\377\0\0\0'; tail -c +9 m.gguf; } >later.gguf
+wrong 3 "GGUF version 255" show later.gguf
+grep -q '^hint: the file is damaged' err && fail "a later version is not damaged" || ok "a later version is not damaged"
 wrong 2 '"trian"' trian
 wrong 2 '"--trian"' --trian
 check "and nothing is made" "$(ls -d none* model.* 2>/dev/null)" ""
@@ -314,6 +317,7 @@ near() { # NAME HINT ARGUMENT...: a name that is not there, and the one that is
 }
 near "a slip in a name" "did you mean text.txt?" train texy.txt
 near "a slip in a model's name" "did you mean two/tuned.gguf?" generate two/tunde.gguf -p a
+near "a slip, and a word of its letters" "did you mean two/tuned.gguf?" generate -p o two/tunde.gguf
 near "a slip in an option's file" "did you mean m.gguf?" train text.txt --from=n.gguf -o none.gguf
 near "a name like no other" "it was looked for in $work" eval m.gguf no-such-thing
 near "an absolute name" "ls $work/two/ lists" show "$work/two/no-such-thing"

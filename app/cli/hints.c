@@ -59,7 +59,7 @@ static const char *named(const char *word) {
 }
 
 /* A GGUF file that cannot be read: its first bytes are right, so it was one. */
-static bool is_damaged(const char *path, const mote_error *error) {
+static bool is_gguf(const char *path, const mote_error *error) {
     const size_t n = strlen(path);
     char magic[4] = "";
     if (!n || strncmp(error->message, path, n) != 0 || error->message[n] != ':') return false;
@@ -69,17 +69,28 @@ static bool is_damaged(const char *path, const mote_error *error) {
     return gguf;
 }
 
+/* Others that mote does not run are whole. */
+static void hint_gguf(mote_error *error) {
+    if (strstr(error->message, "the file is damaged") || strstr(error->message, "the file ends inside"))
+        mote_hint(error, MOTE_BAD_FILE, "the file is damaged or not complete: fetch it or make it again");
+    else mote_hint(error, MOTE_BAD_FILE, "mote does not run such a file, or it is damaged: use another one");
+}
+
 void hint_complete(const struct command *command, int n_words, char *const *words, mote_error *error) {
     if (error->hint[0]) return;
+    const bool missing = strstr(error->message, strerror(ENOENT)) != NULL;
+    const char *longest = ""; /* -p a may stand in any message */
     for (int i = 0; i < n_words; i++) {
         const char *path = named(words[i]);
-        if (error->status == MOTE_BAD_FILE && is_damaged(path, error))
-            mote_hint(error, MOTE_BAD_FILE, "the file is damaged or not complete: fetch it or make it again");
-        else if (*path && strstr(error->message, path) && strstr(error->message, strerror(ENOENT)) &&
-                 access(path, F_OK))
-            hint_missing(path, error);
-        if (error->hint[0]) return;
+        if (error->status == MOTE_BAD_FILE && is_gguf(path, error)) {
+            hint_gguf(error);
+            return;
+        }
+        if (missing && strlen(path) > strlen(longest) && strstr(error->message, path) && access(path, F_OK))
+            longest = path;
     }
+    if (*longest) hint_missing(longest, error);
+    if (error->hint[0]) return;
     if (error->status == MOTE_USAGE)
         mote_hint(error, MOTE_USAGE, "mote help %s says what its options mean and how it is used", command->name);
 }
