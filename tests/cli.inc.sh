@@ -8,7 +8,7 @@ case $1 in /*) mote=$1 ;; *) mote=$PWD/$1 ;; esac
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-data=$(pwd)/tests/data shared=$(cd .. && pwd)/shared/data
+data=$(pwd)/tests/data
 cd "$work" || exit 1
 unset NO_COLOR
 passed=0 failed=0 skipped=0

@@ -157,6 +157,9 @@ mv one moved
     --force) >out 2>err
 check "and after the folders have moved" "$?, $(sum two/tuned.gguf)" "0, $tuned"
 printf '{"from":"%s/m.gguf","output":"written.gguf","steps":2,"batch":4,"quiet":true}' "$work" >two/c.json
+printf '{"lora":["nope"],"steps":2,"quiet":true}' >two/lora.json
+code "a config file with an adapter of no model" 2 train text.txt --config two/lora.json -o none.gguf
+says "a config file with an adapter of no model, says so" "^error: --lora belongs to a model"
 code "a config file with an absolute path" 0 train text.txt --config two/c.json
 [ -s two/written.gguf ] && ok "and -o from its folder" || fail "and -o from its folder"
 

@@ -21,7 +21,7 @@ mote_status fine_tune_check(const char *output, mote_error *error) {
     }
     if (source_from) return MOTE_OK;
     for (const struct option *row = group_source_from.rows; row->name; row++) {
-        if (!option_typed(row)) continue;
+        if (!option_given(row)) continue;
         mote_fail(error, MOTE_USAGE, "--%s belongs to a model that is trained further", row->name);
         return mote_hint(error, MOTE_USAGE, "add --from MODEL");
     }
