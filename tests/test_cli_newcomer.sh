@@ -68,6 +68,8 @@ for command in "init -o" "convert m.gguf" "quantize m.gguf" "profile decode m.gg
     case $command in profile*) path=p.html ;; *) path=x.gguf ;; esac
     code "${command%% *}: output in no folder" 7 $command missing/$path
     says "${command%% *}: output in no folder, what to do" "mkdir -p 'missing/'"
+    code "${command%% *}: output in a file" 7 $command text.txt/$path
+    says "${command%% *}: output in a file, what to do" "^hint: give a name in a folder of yours"
 done
 code "init: standard output" 2 init -o -
 says "init: standard output, what to do" "^hint: for example mote init -o random.gguf"

@@ -35,13 +35,11 @@ static mote_status check_folder(const char *path, bool itself, mote_error *error
     if (n >= sizeof folder)
         return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof folder - 1);
     snprintf(folder, sizeof folder, "%.*s", n ? (int)n : 1, n ? path : ".");
-    if (stat(folder, &info)) {
+    if (stat(folder, &info)) { /* of a file too, as the folder's name ends with a slash */
+        const bool missing = errno == ENOENT;
         mote_fail(error, MOTE_IO, "cannot write %s: there is no folder %s: %s", path, folder, strerror(errno));
-        return mote_hint(error, MOTE_IO, "make it first: mkdir -p '%s'", folder);
-    }
-    if (!S_ISDIR(info.st_mode)) {
-        mote_fail(error, MOTE_IO, "cannot write %s: %.*s is no folder", path, (int)strlen(folder) - 1, folder);
-        return mote_hint(error, MOTE_IO, "give a name in a folder of yours");
+        return missing ? mote_hint(error, MOTE_IO, "make it first: mkdir -p '%s'", folder)
+                       : mote_hint(error, MOTE_IO, "give a name in a folder of yours");
     }
     if (!access(folder, W_OK | X_OK)) return MOTE_OK;
     mote_fail(error, MOTE_IO, "cannot write %s into the folder %s: %s", path, folder, strerror(errno));
