@@ -34,8 +34,9 @@ static inline float mote_pair_scale(uint8_t byte) {
 
 /* The scale of nibble n in a row with this byte 0: none, or n - 1 steps above the first. */
 static inline uint8_t mote_pair_scale_byte(uint8_t range, int nibble) {
+    if (nibble == 0) return 0;
     const int byte = (range & 0xfc) + ((nibble - 1) << (range & 3));
-    return (uint8_t)(nibble == 0 ? 0 : byte < 255 ? byte : 255);
+    return (uint8_t)(byte < 255 ? byte : 255);
 }
 static inline size_t mote_pair_scale_at(size_t block) {
     return MOTE_PAIR_HEADER_BYTES + block / 2 * MOTE_PAIR_DOUBLE_BYTES;
