@@ -327,4 +327,11 @@ near "a slip in an option's file" "did you mean m.gguf?" train text.txt --from=n
 near "a name like no other" "it was looked for in $work" eval m.gguf no-such-thing
 near "an absolute name" "ls $work/two/ lists" show "$work/two/no-such-thing"
 near "a folder that is not there" "there is no folder nowhere/" show nowhere/m.gguf
+
+# ---- what is said of a choice is what runs
+for minutes in 0.01 0.04; do
+    code "--minutes $minutes" 0 train text.txt -o chosen.gguf --minutes $minutes --force
+    said=$(sed -n 's/^choice     dropout \([0-9.]*\):.*/\1/p' err)
+    check "--minutes $minutes: dropout" "${said:-0}" "$(sed 's/.*"dropout":\([0-9.]*\).*/\1/' chosen.run/config.json)"
+done
 finish

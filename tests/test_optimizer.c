@@ -352,7 +352,7 @@ static void muon_updates_are_nearly_orthogonal(void) {
             CHECK(singular < 1.3, "%s: singular value %g", l->tensor->name, singular);
             low += singular < 0.6;
         }
-        /* a random square matrix has a few singular values so near zero that five iterations cannot lift them */
+        /* a random square matrix has a few singular values so near zero that the iterations cannot lift them */
         CHECK(low <= (rows == cols ? n / 12 : 0), "%s: %d of %d singular values below 0.6", l->tensor->name, low, n);
         free(x), free(gram);
     }

@@ -272,7 +272,6 @@ static void calibration_sums_what_products_read(void) {
     free(tokens), free(targets), free(sum);
 }
 
-/* With fewer rows than threads would share, too, whole rows are shown, and the sums are the same. */
 /* How many tokens a calibration wants: of gptq as many as its widest input has values, here the 172 of dim. */
 static void short_calibrations_are_told(void) {
     static const struct { mote_quantize_method method; double bits; uint64_t least; } cases[] = {
@@ -295,6 +294,7 @@ static void short_calibrations_are_told(void) {
     mote_model_close(model);
 }
 
+/* With fewer rows than threads would share, too, whole rows are shown, and the sums are the same. */
 static void calibration_does_not_depend_on_threads(void) {
     mote_model *model = make_model(MOTE_FAMILY_LLAMA, 36, true);
     mote_calibration_request request = {.dataset = dataset, .split = MOTE_SPLIT_TRAIN, .grams = true};

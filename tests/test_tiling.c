@@ -29,6 +29,9 @@ static void rows_are_cut_evenly(void) {
             check("weight", &weight, rows, threads);
             CHECK(head.tiles >= (threads < head.units ? threads : head.units),
                   "%d rows of a head, %d threads: %d tiles", rows, threads, head.tiles);
+            const int tall = mote_row_of_tile(&tokens, 1), of_head = mote_row_of_tile(&head, 1);
+            CHECK(tall <= MOTE_TILE_ROWS && of_head <= MOTE_TILE_ROWS, "%d rows, %d threads: tiles of %d, %d", rows,
+                  threads, tall, of_head);
             CHECK(threads > 1 || weight.tiles == 1, "one thread makes a weight in %d parts", weight.tiles);
         }
     }

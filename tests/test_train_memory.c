@@ -230,6 +230,24 @@ static void what_lies_elsewhere_is_not_placed(void) {
     mote_program_destroy(program);
 }
 
+/* The gradient of a weight whose dy has rows of MOTE_GEMM_FAR values or more copies them to each thread's scratch. */
+static void copies_for_gradients_are_planned(void) {
+    for (int far = 0; far <= 1; far++) {
+        mote_config c = shape(MOTE_FAMILY_LLAMA);
+        mote_program *program = NULL;
+        mote_exec_bytes bytes = {0};
+        mote_error error = {0};
+        const mote_exec_options how = {.max_rows = 8, .max_sequences = 1, .slots = 1, .context = 8, .all_rows = 8,
+                                       .loss = true, .training = true};
+        c.vocab = far ? MOTE_GEMM_FAR : MOTE_GEMM_FAR - 1;
+        CHECK(mote_config_complete(&c, &error) == MOTE_OK &&
+                  mote_program_build_training(&c, 0, &program, &error) == MOTE_OK &&
+                  mote_exec_measure(program, &how, 3, &bytes, &error) == MOTE_OK, "%s", error.message);
+        CHECK((bytes.scratch >= 3 * MOTE_GEMM_COPY * sizeof(mote_real)) == far, "%zu bytes of scratch", bytes.scratch);
+        mote_program_destroy(program);
+    }
+}
+
 /* A norm runs again for the attention behind it, but not where an op behind that reads its statistics. */
 static void any_output_may_have_to_be_kept(void) {
     for (int reads_statistics = 0; reads_statistics <= 1; reads_statistics++) {
@@ -292,6 +310,7 @@ int main(void) {
     RUN(what_is_planned_is_allocated);
     RUN(recomputing_saves_memory);
     RUN(what_lies_elsewhere_is_not_placed);
+    RUN(copies_for_gradients_are_planned);
     RUN(any_output_may_have_to_be_kept);
     return test_finish();
 }

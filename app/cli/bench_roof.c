@@ -81,7 +81,7 @@ const struct command command_bench_roof = {
     .arguments = "",
     .summary = "measure the peaks of this machine: arithmetic, caches, memory",
     .details = "Multiply-adds in registers, reads of buffers that fit each cache, writes to DRAM, and the meeting of "
-               "threads, for one thread and for all; the median of seven repeats each. --cpu does not change it.",
+               "threads, for one thread and for all; the best of seven repeats each. --cpu does not change it.",
     .example = "mote bench roof --json",
     .least = 0,
     .most = 0,

@@ -154,20 +154,11 @@ static mote_status measure_step(const mote_config *config, const mote_train_opti
     return status;
 }
 
-/* Of both passes of the recipe: the first chose shape and batch, the second what hangs on the steps. A line of the
- * first whose word begins a line of the second is superseded by it, and so are its steps by the measured ones. */
+/* The reasons of the first choice up to its steps, then those of the second, which chose what comes after. */
 static char *merge_reasons(const char *first, const char *second, const char *steps) {
+    const char *end = strstr(first, "\nsteps ");
     mote_buffer merged = {0};
-    for (const char *line = first; line && *line;) {
-        size_t length = strcspn(line, "\n"), word = strcspn(line, " \n");
-        bool again = !strncmp(line, "steps ", 6);
-        for (const char *other = second; other && *other && !again; other += *other == '\n') {
-            again = !strncmp(other, line, word) && other[word] == ' ';
-            other += strcspn(other, "\n");
-        }
-        if (!again) mote_buffer_print(&merged, "%.*s\n", (int)length, line);
-        line += length + (line[length] == '\n');
-    }
+    if (end) mote_buffer_print(&merged, "%.*s\n", (int)(end - first), first);
     mote_buffer_print(&merged, "%s%s", steps, second ? second : "");
     char *text = NULL;
     mote_buffer_finish(&merged, &text, NULL);

@@ -75,9 +75,11 @@ void train_print_summary(const struct training *training, const char *text) {
                                                          : "no part of the text was kept for validation");
     if (training->have_final) print_overfitting(training);
     if (training->out_of_time)
-        note("time       was over at step %lld of %lld: a step was measured to be faster, or evaluations and saves "
-             "took long",
-             (long long)mote_trainer_steps_done(training->trainer), (long long)training->prepared->options.steps);
+        note("time       was over at step %lld of %lld, before the learning rate had come down: a step was measured to "
+             "be "
+             "faster, or evaluations and saves took long; --steps %lld would end with the lowest",
+             (long long)mote_trainer_steps_done(training->trainer), (long long)training->prepared->options.steps,
+             (long long)mote_trainer_steps_done(training->trainer));
     note("speed      %s tokens in %s, %.0f tokens/s", text_count((double)history->tokens, count),
          text_seconds(history->seconds, time), tokens_per_second(history));
     note("files      %s, %s", training->output, run_path(&training->run, "report.html"));

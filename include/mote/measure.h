@@ -25,7 +25,7 @@ typedef struct {
     double seconds;                    /* all of this took */
 } mote_roof;
 /* Takes about `seconds` (0: 2; from 0.01 to 60) on `threads` threads (0: all cores), and memory of four times the L3,
- * 64 to 512 MiB. Each figure is the median of seven repeats, of three where they are slow. */
+ * 64 to 512 MiB. Each figure is the best of seven repeats, of three where they are slow. */
 MOTE_API mote_status mote_roof_measure(int threads, double seconds, mote_roof *roof, mote_error *error);
 MOTE_API mote_status mote_roof_json(const mote_roof *roof, char **json, mote_error *error);
 

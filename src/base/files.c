@@ -89,7 +89,7 @@ mote_status mote_map_open(const char *path, mote_map *map, mote_error *error) {
     }
     if (S_ISDIR(about.st_mode)) {
         mote_fail(error, MOTE_BAD_FILE, "cannot open %s: it is a folder", path);
-        mote_hint(error, status = MOTE_BAD_FILE, "name a file in it");
+        status = mote_hint(error, MOTE_BAD_FILE, "name a file in it");
         goto done;
     }
     if (S_ISREG(about.st_mode) && about.st_size > 0) {

@@ -24,7 +24,6 @@ typedef struct {
     uint8_t *is_target;
     mote_sequence *sequence;
     int rows, window;
-    mote_real *copies; /* by thread: mote_gemm.copy of grams; NULL: none is so wide */
 } collection;
 
 static mote_tensor_id product_input(const mote_op *op) {
@@ -89,10 +88,9 @@ static mote_status settle_pass(collection *k, const mote_program *p, mote_error 
     return mote_hint(error, MOTE_MEMORY, "allow more, or use the method search, which takes few");
 }
 
-static mote_status allocate(collection *k, const mote_program *p, int threads, mote_error *error) {
+static mote_status allocate(collection *k, const mote_program *p, mote_error *error) {
     mote_calibration *c = k->calibration;
     const size_t rows = (size_t)k->rows;
-    size_t copy = 0;
     k->of_op = mote_allocate((size_t)p->n_ops * sizeof *k->of_op + 1);
     k->token = mote_allocate_zero(rows, sizeof *k->token);
     k->position = mote_allocate_zero(rows, sizeof *k->position);
@@ -108,10 +106,7 @@ static mote_status allocate(collection *k, const mote_program *p, int threads, m
         if (k->request->grams) m->gram = mote_allocate_zero(cols * cols, sizeof *m->gram);
         if (k->request->ranges) m->bins = mote_allocate_zero(MOTE_RANGE_BINS, sizeof *m->bins);
         ok = m->rows && m->diagonal && m->paid && (m->gram || !k->request->grams) && (m->bins || !k->request->ranges);
-        if (k->request->grams && mote_gemm_copy(cols)) copy = mote_gemm_copy(cols);
     }
-    if (copy) k->copies = mote_allocate((size_t)threads * copy * sizeof *k->copies);
-    ok = ok && (!copy || k->copies);
     if (!ok) return mote_fail_memory(error, "calibration", c->bytes);
     for (int i = 0; i < p->n_ops; i++) k->of_op[i] = -1;
     for (int j = c->first; j < c->end; j++) k->of_op[c->moments[j].first_op] = j;
@@ -131,7 +126,7 @@ static void observe(const mote_exec *x, int op, int begin, int end) {
 }
 
 /* Adds the batch to rows [begin, end) of one sum; of a gram, to what stands on and above the diagonal. */
-static void add_part(const collection *k, const mote_moments *m, int begin, int end, int thread) {
+static void add_part(const collection *k, const mote_moments *m, int begin, int end) {
     const size_t cols = (size_t)m->cols;
     const mote_real *x = m->rows;
     if (!m->gram) {
@@ -155,14 +150,13 @@ static void add_part(const collection *k, const mote_moments *m, int begin, int 
         .c_row = cols,
         .start = c,
         .start_row = cols,
-        .copy = k->copies ? k->copies + (size_t)thread * MOTE_GEMM_COPY : NULL,
     };
     k->exec->kernels->gemm[MOTE_TYPE_F32](&g);
 }
 
 /* Parts of all sums of the pass, one after the other; a first one of each that looks at its range. */
 static void add_task(void *context, int thread, int threads) {
-    (void)threads;
+    (void)thread, (void)threads;
     collection *k = context;
     const mote_calibration *c = k->calibration;
     int j = c->first, before = 0;
@@ -176,7 +170,7 @@ static void add_task(void *context, int thread, int threads) {
             continue;
         }
         int begin = (part - before - 1) * PART;
-        add_part(k, m, begin, begin + PART < m->cols ? begin + PART : m->cols, thread);
+        add_part(k, m, begin, begin + PART < m->cols ? begin + PART : m->cols);
     }
 }
 
@@ -248,7 +242,7 @@ mote_status mote_calibrate(const mote_model *model, const mote_calibration_reque
         settle_rows(p, calibration, &k.rows, &k.window);
         status = settle_pass(&k, p, error);
     }
-    if (status == MOTE_OK) status = allocate(&k, p, mote_pool_threads(pool), error);
+    if (status == MOTE_OK) status = allocate(&k, p, error);
     if (status == MOTE_OK) status = mote_model_pack_shared(model, error);
     if (status != MOTE_OK) goto done;
     const mote_exec_options how = {.max_rows = k.rows, .max_sequences = k.rows / k.window,
@@ -269,7 +263,6 @@ done:
     mote_release(k.position);
     mote_release(k.is_target);
     mote_release(k.sequence);
-    mote_release(k.copies);
     if (status != MOTE_OK) mote_calibration_deinit(calibration);
     return status;
 }

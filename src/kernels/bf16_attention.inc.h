@@ -245,7 +245,7 @@ static void attend_group(const mote_bf16_attend *a, int from, int rows) {
                        .b = a->values + (size_t)(first / 2) * width, .b_panel = MOTE_PANEL, .b_depth = width,
                        .c = a->y + (size_t)from * a->y_row, .c_row = a->y_row, .scale = inverse};
     product(&sums, rows, rows <= 2 ? ATTEND_WIDEST_FEW : ATTEND_WIDEST_SUMS);
-    /* What any row must not see, the first does not. The scores are done with. */
+    /* Row 0 has a factor, be it 0, for every key: what is not finite shows in it. The scores are done with. */
     if (!all_finite(sums.c, n)) sum_apart(&sums, rows, low, high, a->step, (uint32_t *)(void *)scores);
 }
 

@@ -43,7 +43,8 @@ void mote_rehearsal_time(mote_rehearsal *rehearsal, const mote_blas *blas, doubl
 /* As the executor splits: a weight gradient over its weights, others over the tokens. */
 static inline mote_tiling mote_shape_tiling(mote_product_form form, int rows, int threads, bool head) {
     if (form == MOTE_PRODUCT_WEIGHT) return mote_tile_weight(rows, threads);
-    return head ? mote_tile_head(rows, threads, 4) : mote_tile_tokens(rows, threads, 4, 12);
+    return head ? mote_tile_head(rows, threads, MOTE_TOKEN_UNIT)
+                : mote_tile_tokens(rows, threads, MOTE_TOKEN_UNIT, MOTE_COARSE_UNIT);
 }
 
 /* What is measured of a machine: three forms each of 14 layers, in classes. */

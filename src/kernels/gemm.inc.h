@@ -33,7 +33,7 @@ typedef struct {
     size_t ahead_panel, ahead_depth; /* bytes between its panels and rows */
     const float *next_a; /* the block of a transposed A to be copied after this one, to be fetched; NULL: none */
     int next_a_lines;    /* of each of its rows */
-    const char *next;    /* lines from end to end, to be fetched when nothing else is */
+    const char *next;    /* what the caller reads next, to be fetched when nothing else is */
     int64_t next_lines;
 } block;
 
@@ -274,15 +274,6 @@ static void use_copy(block *at, float *a_copy) {
     at->next_a_lines = (at->rows + LINE_FLOATS - 1) / LINE_FLOATS + 1;
 }
 
-/* What is read after this block of rows: those of the next, where they lie from end to end, or what the caller says. */
-static void find_next(block *at, bool last) {
-    const mote_gemm *g = at->g;
-    const bool whole = g->a_depth == 1 && g->a_row == (size_t)g->depth;
-    const size_t floats = last ? g->next_floats : whole ? (size_t)at->rows * g->a_row : 0;
-    at->next = (const char *)(last ? g->next : g->a + (size_t)(at->row + at->rows) * g->a_row);
-    at->next_lines = (int64_t)(floats / LINE_FLOATS);
-}
-
 /* All blocks of a product, in ascending depth; `all` has its start. a_copy: for a transposed A, or NULL. */
 static void run_blocks(const block *all, float *a_copy) {
     const mote_gemm *g = all->g;
@@ -293,7 +284,10 @@ static void run_blocks(const block *all, float *a_copy) {
     for (int i = 0; i < row_blocks; i++) {
         at.row = (int)((int64_t)g->rows * i / row_blocks);
         at.rows = (int)((int64_t)g->rows * (i + 1) / row_blocks) - at.row;
-        find_next(&at, i + 1 == row_blocks);
+        if (i + 1 == row_blocks) {
+            at.next = (const char *)g->next;
+            at.next_lines = (int64_t)(g->next_floats / LINE_FLOATS);
+        }
         for (int j = 0; j < depth_blocks; j++) {
             at.depth_from = (int)((int64_t)g->depth * j / depth_blocks);
             at.depth = (int)((int64_t)g->depth * (j + 1) / depth_blocks) - at.depth_from;

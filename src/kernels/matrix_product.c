@@ -2,8 +2,10 @@
  * another; what several threads pack of the same B is weighed against what they would read of the same A. */
 #include "kernels/matrix_product.h"
 
+#include "kernels/tiling.h"
+
 enum {
-    UNIT_ROWS = 12,    /* of the micro-kernel */
+    UNIT_ROWS = MOTE_COARSE_UNIT,
     UNIT_COLUMNS = 32, /* two panels, as a strip of it has */
     /* What it costs to bring a value into place, in multiply-adds of the micro-kernel: packing a transposed B, copying
      * a row-major B or a transposed A on the way, reading A. */
@@ -13,6 +15,8 @@ enum {
     CHUNK = 64 * 1024, /* packed values at a time, 256 KiB: a quarter of a thread's L2, half of a small one */
 };
 
+_Static_assert((int)CHUNK <= (int)MOTE_MATRIX_PRODUCT_SCRATCH, "the caller's memory for packed rows");
+
 typedef struct {
     int begin, end;
 } range;
@@ -21,9 +25,8 @@ static int units_of(int n, int unit) { return (n + unit - 1) / unit; }
 
 /* Part `part` of n in whole units; the last part is never the smallest in units. */
 static range cut(int n, int unit, int part, int parts) {
-    const int64_t units = units_of(n, unit);
-    const int begin = (int)(units * part / parts) * unit, end = (int)(units * (part + 1) / parts) * unit;
-    return (range){begin < n ? begin : n, end < n ? end : n};
+    const mote_tiling t = {.rows = n, .unit = unit, .units = units_of(n, unit), .tiles = parts};
+    return (range){mote_row_of_tile(&t, part), mote_row_of_tile(&t, part + 1)};
 }
 
 /* Into how many parts the rows are cut when `threads` divide the result in a grid: the least work of the thread that
@@ -76,7 +79,7 @@ static void multiply_transposed(const mote_kernels *kernels, const mote_matrix_p
 }
 
 void mote_matrix_product_part(const mote_kernels *kernels, const mote_matrix_product *p, int thread, int threads,
-                        mote_real *scratch) {
+                              mote_real *scratch) {
     const int parts = row_parts(p, threads);
     const range rows = cut(p->rows, UNIT_ROWS, thread % parts, parts),
                 columns = cut(p->columns, UNIT_COLUMNS, thread / parts, threads / parts);

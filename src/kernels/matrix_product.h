@@ -1,5 +1,6 @@
-/* One product of matrices as they lie in memory, cut once over all threads: what a program has that multiplies the same
- * matrix only once. Training and running keep their weights packed and cut by tiles of rows instead (ops/). */
+/* One product of matrices as they lie in memory, cut once over all threads, as BLAS libraries offer it: what they are
+ * measured against (mote bench crossover, bench/bench_gemm.c). Training and running keep their weights packed and go by
+ * tiles of rows through several products instead (ops/). */
 #ifndef MOTE_KERNELS_MATRIX_PRODUCT_H
 #define MOTE_KERNELS_MATRIX_PRODUCT_H
 
@@ -24,6 +25,6 @@ enum { MOTE_MATRIX_PRODUCT_SCRATCH = MOTE_GEMM_COPY };
 /* The part of `thread` of `threads`; all of them together do the whole, in any order and with the same bits whatever
  * their number. */
 void mote_matrix_product_part(const mote_kernels *kernels, const mote_matrix_product *product, int thread, int threads,
-                        mote_real *scratch);
+                              mote_real *scratch);
 
 #endif

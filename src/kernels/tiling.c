@@ -3,8 +3,6 @@
 
 #include <stdbool.h>
 
-enum { KERNEL_ROWS = 12 };
-
 static int parts_of(int n, int part) { return (n + part - 1) / part; }
 
 /* Into at least `tiles`; `each`: as many for each thread. */
@@ -35,5 +33,5 @@ mote_tiling mote_tile_head(int rows, int threads, int unit) {
 mote_tiling mote_tile_weight(int rows, int threads) {
     const int height = threads == 1 ? rows : rows >= 1024 ? 192 : rows >= 192 ? 96 : 48;
     const int parts = parts_of(rows, height > 0 ? height : 1);
-    return cut(rows, parts, threads, parts >= threads, KERNEL_ROWS);
+    return cut(rows, parts, threads, parts >= threads, MOTE_COARSE_UNIT);
 }

@@ -15,7 +15,11 @@ static inline int mote_row_of_tile(const mote_tiling *t, int tile) {
     return row < t->rows ? (int)row : t->rows;
 }
 
-enum { MOTE_TILE_ROWS = 96 }; /* of tokens, at most, where the unit is not larger */
+enum {
+    MOTE_TILE_ROWS = 96,   /* of tokens, at most */
+    MOTE_TOKEN_UNIT = 4,   /* of them: pairs of bf16 along the tokens begin and end in one tile */
+    MOTE_COARSE_UNIT = 12, /* the rows of the micro-kernel */
+};
 
 /* Rows of tokens that go through many products, in units of `unit`; in units of `coarse` where there are fewer tiles
  * than threads. */

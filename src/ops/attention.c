@@ -211,7 +211,8 @@ static void attend(const mote_exec *x, const mote_op *op, const memory *m, queri
         .c_row = y_row,
     };
     x->kernels->gemm[MOTE_TYPE_F32](&g);
-    if (!all_finite(g.c, n)) sum_apart(x, &s, &g); /* what any row must not see, the first does not */
+    /* Row 0 has a factor, be it 0, for every key of the tile: what is not finite shows in it. */
+    if (!all_finite(g.c, n)) sum_apart(x, &s, &g);
 }
 
 static int tiles_of(const mote_sequence *s) { return (s->end - s->begin + QUERIES - 1) / QUERIES; }

@@ -9,8 +9,8 @@
 /* In units that the products like: pairs of bf16 along the tokens, or their blocks in 8 bits, begin and end in one
  * tile. */
 static mote_tiling tiles_of(const mote_exec *x, int threads) {
-    const int unit = x->bytes ? MOTE_BLOCK_VALUES : 4;
-    return mote_tile_tokens(x->n_rows, threads, unit, x->bytes ? unit : 3 * unit);
+    if (x->bytes) return mote_tile_tokens(x->n_rows, threads, MOTE_BLOCK_VALUES, MOTE_BLOCK_VALUES);
+    return mote_tile_tokens(x->n_rows, threads, MOTE_TOKEN_UNIT, MOTE_COARSE_UNIT);
 }
 
 static inline mote_slice whole(const mote_exec *x, int i, int begin, int end) {

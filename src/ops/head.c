@@ -3,7 +3,6 @@
  * memory. In training this runs in backward: forward does nothing. */
 #include <string.h>
 
-#include "kernels/crossover.h"
 #include "ops/ops.h"
 
 enum {
@@ -66,7 +65,7 @@ static void lose(const mote_exec *x, const mote_op *op, mote_worker *w, int chun
 }
 
 static void loss(const mote_exec *x, const mote_op *op, mote_worker *w) {
-    const int unit = x->bytes ? MOTE_BLOCK_VALUES : 4; /* blocks along the tokens; pairs of them */
+    const int unit = x->bytes ? MOTE_BLOCK_VALUES : MOTE_TOKEN_UNIT;
     const mote_tiling parts = mote_tile_weight(mote_tensor_of(x->program, op->in[1])->rows, w->threads);
     for (int chunk = 0; chunk < x->n_rows; chunk += x->chunk_rows) {
         int rows = x->n_rows - chunk < x->chunk_rows ? x->n_rows - chunk : x->chunk_rows;

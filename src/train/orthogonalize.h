@@ -35,7 +35,7 @@ typedef struct {
 /* Lays out a matrix in `memory` as `team`'s thread sees it; returns its bytes. memory NULL: bytes only. */
 size_t mote_orthogonal_lay(mote_orthogonal *o, int rows, int cols, const mote_team *team, uint8_t *memory);
 /* From x and its sums to factor and scale. Every thread of the team calls it when its own rows of x are filled. A
- * matrix of norm 1e-7 or less goes to about nothing, zero to zero. */
+ * matrix of norm 1e-10 or less goes to about nothing, zero to zero. */
 void mote_orthogonal_solve(const mote_kernels *k, mote_orthogonal *o, const mote_team *team);
 /* Rows [begin, end) of the result without `scale`, in o->part. */
 void mote_orthogonal_rows(const mote_kernels *k, const mote_orthogonal *o, int begin, int end);
