@@ -334,4 +334,9 @@ for minutes in 0.01 0.04; do
     said=$(sed -n 's/^choice     dropout \([0-9.]*\):.*/\1/p' err)
     check "--minutes $minutes: dropout" "${said:-0}" "$(sed 's/.*"dropout":\([0-9.]*\).*/\1/' chosen.run/config.json)"
 done
+
+code "plan: its rows" 0 plan text.txt
+check "plan: rows sum to the total" "$(awk '/^training/ { on = 1 } /^inference/ { on = 0 }
+    on && /^  [a-z]/ && $1 != "work" {
+    $1 == "total" ? all = $2 : sum += $2 } END { print (all > 0) * (sum == all) }' out)" 1
 finish

@@ -33,6 +33,8 @@ static const char *forms(const mote_train_options *training) {
 
 static void print_plan(const char *title, const mote_train_options *training, const mote_memory_plan *plan,
                        mote_buffer *buffer) {
+    const uint64_t parts = plan->weights_bytes + plan->gradients_bytes + plan->optimizer_bytes +
+                           plan->activations_bytes + plan->scratch_bytes + plan->data_bytes;
     const struct {
         const char *key, *label;
         uint64_t bytes;
@@ -42,6 +44,7 @@ static void print_plan(const char *title, const mote_train_options *training, co
                  {"activations_bytes", "activations", plan->activations_bytes},
                  {"scratch_bytes", "scratch", plan->scratch_bytes},
                  {"data_bytes", "data", plan->data_bytes},
+                 {"process_bytes", "process", plan->total_bytes - parts}, /* code, stacks, what pages leave unused */
                  {"total_bytes", "total", plan->total_bytes}};
     if (option_json) mote_buffer_print(buffer, "\"%s\":{", title);
     else mote_buffer_print(buffer, "\n%s\n", title);
