@@ -220,6 +220,15 @@ for command in "train m.gguf -o none.gguf" "eval m.gguf l.bin" "quantize m.gguf 
     says "${command%% *}: a model as text, says so" "is a model (.*), where a text is needed"
     says "${command%% *}: a model as text, what to do" "^hint: .*TEXT"
 done
+for command in "train folder/ -o none.gguf" "plan text.txt folder" "eval m.gguf folder/" "tokenize m.gguf folder" \
+    "quantize m.gguf none.gguf --calibrate folder"; do
+    code "${command%% *}: a model's folder as text" 3 $command
+    says "${command%% *}: a model's folder as text, says so" "folder/\{0,1\} is a model (Hugging Face), where a text"
+done
+mkdir settings
+cp text.txt settings/
+printf '{"a":1}' >settings/config.json
+code "a folder of texts with a config.json is one of texts" 0 plan settings
 
 # ---- both streams in one pipe: messages come behind what was printed before them
 "$mote" profile decode --dim 16 --layers 24 --context 16 -n 2 --all-layers -o p.html 2>&1 | cat >both

@@ -2,6 +2,7 @@
  */
 #include "paths.h"
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,4 +65,18 @@ char *path_beside(const char *beside, const char *path) {
     char *name = finish(&joined), *here = name ? path_from(".", name) : NULL;
     free(name);
     return here;
+}
+
+bool path_is_model_folder(const char *folder) {
+    static const char ending[] = ".safetensors";
+    const size_t least = sizeof ending - 1;
+    DIR *entries = opendir(folder);
+    bool config = false, weights = false;
+    for (const struct dirent *entry; entries && !(config && weights) && (entry = readdir(entries));) {
+        const size_t n = strlen(entry->d_name);
+        config |= !strcmp(entry->d_name, "config.json");
+        weights |= n > least && !strcmp(entry->d_name + n - least, ending);
+    }
+    if (entries) closedir(entries);
+    return config && weights;
 }

@@ -2,6 +2,8 @@
 #ifndef MOTE_CLI_PATHS_H
 #define MOTE_CLI_PATHS_H
 
+#include <stdbool.h>
+
 /* What `path` is called from `folder`: "base.gguf" from "m.run" is "../base.gguf". Links of folders are followed, not
  * that of the file: what lies beside it counts too. From "/" it is the absolute name with all links followed, by which
  * two paths can be compared; else an absolute path stays as it is, and so does one whose folder is not there. The file
@@ -9,5 +11,7 @@
 char *path_from(const char *folder, const char *path);
 /* The path that a file in the same folder as `beside` means by `path`. */
 char *path_beside(const char *beside, const char *path);
+/* Whether a folder holds a model of Hugging Face, whole or damaged: config.json beside *.safetensors. */
+bool path_is_model_folder(const char *folder);
 
 #endif

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "paths.h"
 
 const char *source_from;
 static const char *tokenizer;
@@ -80,16 +81,24 @@ mote_status source_open(const char *path, mote_model **model, mote_error *error)
 mote_status source_no_model(const char *path, const char *hint, mote_error *error) {
     struct stat info;
     mote_model *model = NULL;
-    if (stat(path, &info) || !S_ISREG(info.st_mode) || mote_model_open(path, &model, NULL)) return MOTE_OK;
-    mote_fail(error, MOTE_BAD_FILE, "%s is a model (%s), where a text is needed", path,
-              mote_model_describe(model).form);
+    const char *form = NULL;
+    if (stat(path, &info)) return MOTE_OK;
+    if (S_ISDIR(info.st_mode) && path_is_model_folder(path)) form = "Hugging Face";
+    if (S_ISREG(info.st_mode) && !mote_model_open(path, &model, NULL)) form = mote_model_describe(model).form;
     mote_model_close(model);
+    if (!form) return MOTE_OK;
+    mote_fail(error, MOTE_BAD_FILE, "%s is a model (%s), where a text is needed", path, form);
     return mote_hint(error, MOTE_BAD_FILE, "%s", hint);
 }
 
 mote_status source_texts(const char *const *paths, int n, const mote_corpus_options *options, const char *hint,
                          mote_corpus **corpus, mote_error *error) {
-    mote_status status = mote_corpus_open(paths, n, options, corpus, error);
+    mote_status status = MOTE_OK;
+    /* A folder of a model has texts in it that nobody means: config.json, vocab.json. */
+    for (int i = 0; i < n && !status; i++)
+        if (path_is_model_folder(paths[i])) status = source_no_model(paths[i], hint, error);
+    if (status) return status;
+    status = mote_corpus_open(paths, n, options, corpus, error);
     for (int i = 0; i < n && status == MOTE_BAD_FILE; i++)
         if (source_no_model(paths[i], hint, error)) return status;
     if (status == MOTE_BAD_FILE && !error->hint[0] && !strstr(error->message, strerror(ENOENT)))

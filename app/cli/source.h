@@ -14,7 +14,7 @@ mote_status source_open(const char *path, mote_model **model, mote_error *error)
 bool source_has_adapters(void);
 /* Refuses an output that is the tokenizer or an adapter of these options. */
 mote_status source_spare(const char *output, mote_error *error);
-/* Refuses a file that is a model; the hint is what to do with one. */
+/* Refuses a file or a folder that is a model; the hint is what to do with one. */
 mote_status source_no_model(const char *path, const char *hint, mote_error *error);
 /* Opens texts; says the hint where one of them is a model. */
 mote_status source_texts(const char *const *paths, int n, const mote_corpus_options *options, const char *hint,
