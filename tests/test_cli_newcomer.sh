@@ -55,11 +55,34 @@ check "and all are left alone" "$(sum spared/m.gguf) $(sum spared/m.html)" "$mod
 mkdir there empty
 cp text.txt there/notes.txt
 code "convert into an empty folder" 0 convert m.gguf empty/
-code "convert into a folder with files" 2 convert m.gguf there
-says "convert into a folder with files, says so" "^error: there is a folder that holds files"
+for force in "" --force; do
+    code "convert into a folder with files $force" 2 convert m.gguf there $force
+    says "convert into a folder with files, says so" "^error: there is a folder that holds files and no model"
+done
 check "and makes none" "$(ls there)" notes.txt
-code "convert into a folder with files --force" 0 convert m.gguf there --force
-cmp -s text.txt there/notes.txt && ok "what is no model's stays" || fail "what is no model's stays"
+mkdir project
+printf '{"mine":1}' >project/config.json
+code "convert into a folder of another program" 2 convert m.gguf project/ --force
+check "and its settings stay" "$(ls project) $(cat project/config.json)" 'config.json {"mine":1}'
+cp text.txt empty/notes.txt
+code "convert into the folder of a model" 2 convert m.gguf empty
+says "convert into the folder of a model, says so" "^error: empty is a folder that holds a model: it would be replaced"
+says "convert into the folder of a model, what to do" "^hint: give another name, or --force"
+head -c 100 empty/model.safetensors >cut.safetensors
+cp cut.safetensors empty/model.safetensors
+code "a damaged one is replaced with --force" 0 convert m.gguf empty --force
+cmp -s text.txt empty/notes.txt && ok "what is no model's stays" || fail "what is no model's stays"
+cp -r empty other
+tokens=$(sum other/tokenizer.json)
+rm empty/tokenizer.json
+ln -s ../other/tokenizer.json empty/tokenizer.json
+for path in other/tokenizer.json empty/tokenizer.json other; do
+    code "--tokenizer $path in the folder of output" 2 convert other.bin empty/ --tokenizer $path --force
+    says "--tokenizer $path in the folder of output, says so" \
+        "^error: empty/tokenizer.json is \(the tokenizer itself\|a file of the tokenizer\): it would be replaced"
+done
+check "and it stays" "$(sum other/tokenizer.json)" "$tokens"
+code "--tokenizer elsewhere" 0 convert other.bin empty/ --tokenizer m.gguf --force
 code "a page is replaced" 0 profile decode m.gguf -n 2 -o p.html
 code "a page is replaced" 0 profile decode m.gguf -n 2 -o p.html
 mkdir dir.html

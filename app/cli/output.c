@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "paths.h"
+
 int output_force;
 
 size_t output_stem(const char *path) {
@@ -16,12 +18,45 @@ size_t output_stem(const char *path) {
     return n > 5 && !strcasecmp(path + n - 5, ".gguf") ? n - 5 : n;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static bool join(const char *folder, const char *name, char *path, size_t size) {
+    const size_t n = strlen(folder);
+    return snprintf(path, size, "%s%s%s", folder, n && folder[n - 1] == '/' ? "" : "/", name) < (int)size;
+}
+
+/* The file in a folder of output that is the input, or lies in it under the same name: a link is written through. Only
+ * files with the endings of those that a model has there are replaced. */
+static bool find_inside(const char *output, const char *input, const struct stat *in, char *found, size_t size) {
+    DIR *folder = opendir(output);
+    bool same = false;
+    for (const struct dirent *entry; folder && !same && (entry = readdir(folder));) {
+        struct stat info, its;
+        char path[1024];
+        const char *dot = strrchr(entry->d_name, '.');
+        if (!dot || (strcmp(dot, ".json") != 0 && strcmp(dot, ".safetensors") != 0)) continue;
+        if (!join(output, entry->d_name, found, size) || stat(found, &info)) continue;
+        same = is_same(&info, in) || (S_ISDIR(in->st_mode) && join(input, entry->d_name, path, sizeof path) &&
+                                      !stat(path, &its) && is_same(&info, &its));
+    }
+    if (folder) closedir(folder);
+    return same;
+}
+
 mote_status output_spare(const char *input, const char *output, const char *what, mote_error *error) {
     struct stat in, out;
+    char inside[1024];
+    const char *same = NULL;
     if (stat(output, &out) || !(S_ISREG(out.st_mode) || S_ISDIR(out.st_mode))) return MOTE_OK;
     if (strcmp(input, "-") ? stat(input, &in) : fstat(STDIN_FILENO, &in)) return MOTE_OK;
-    if (in.st_dev != out.st_dev || in.st_ino != out.st_ino) return MOTE_OK;
-    mote_fail(error, MOTE_USAGE, "%s is the %s itself: it would be replaced", output, what);
+    if (is_same(&in, &out)) same = output;
+    else if (S_ISDIR(out.st_mode) && find_inside(output, input, &in, inside, sizeof inside)) same = inside;
+    if (!same) return MOTE_OK;
+    if (same == output || !S_ISDIR(in.st_mode))
+        mote_fail(error, MOTE_USAGE, "%s is the %s itself: it would be replaced", same, what);
+    else mote_fail(error, MOTE_USAGE, "%s is a file of the %s: it would be replaced", same, what);
     return mote_hint(error, MOTE_USAGE, "give the output another name");
 }
 
@@ -70,9 +105,10 @@ static bool is_empty_folder(const char *path) {
     return empty;
 }
 
-/* By its first bytes, so that a model that was damaged can be replaced too; a form that has no such bytes is opened. */
-static bool is_model(const char *path) {
+/* By its first bytes or files, so that a model that was damaged can be replaced too; a form without is opened. */
+static bool is_model(const char *path, bool folder) {
     char magic[4] = "";
+    if (folder) return path_is_model_folder(path);
     mote_model *model = NULL;
     FILE *file = fopen(path, "rb");
     const bool gguf = file && fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
@@ -81,6 +117,16 @@ static bool is_model(const char *path) {
     const bool opened = file && !mote_model_open(path, &model, NULL);
     mote_model_close(model);
     return opened;
+}
+
+/* What is there is not for --force either. */
+static mote_status fail_no_model(const char *path, bool folder, mote_error *error) {
+    if (!folder) {
+        mote_fail(error, MOTE_USAGE, "%s is there already and no model: it would be replaced", path);
+        return mote_hint(error, MOTE_USAGE, "give another name, or remove that file first");
+    }
+    mote_fail(error, MOTE_USAGE, "%s is a folder that holds files and no model: some of them would be replaced", path);
+    return mote_hint(error, MOTE_USAGE, "give the name of a folder that is new or empty");
 }
 
 mote_status output_look(const struct command *command, const char *path, bool any_form, bool *there,
@@ -104,18 +150,12 @@ mote_status output_look(const struct command *command, const char *path, bool an
         return mote_hint(error, MOTE_USAGE, "give another name%s%s", folder ? ", a file as " : "",
                          folder ? "model.gguf" : "");
     }
-    if (folder) *there = !is_empty_folder(path);
-    else if (S_ISREG(info.st_mode) && info.st_size > 0) {
-        if (access(path, R_OK)) {
-            mote_fail(error, MOTE_IO, "%s is there already and cannot be opened: %s", path, strerror(errno));
-            return mote_hint(error, MOTE_IO, "give another name");
-        }
-        if (!is_model(path)) {
-            mote_fail(error, MOTE_USAGE, "%s is there already and no model: it would be replaced", path);
-            return mote_hint(error, MOTE_USAGE, "give another name, or remove that file first");
-        }
-        *there = true;
+    *there = folder ? !is_empty_folder(path) : S_ISREG(info.st_mode) && info.st_size > 0;
+    if (*there && access(path, R_OK)) {
+        mote_fail(error, MOTE_IO, "%s is there already and cannot be opened: %s", path, strerror(errno));
+        return mote_hint(error, MOTE_IO, "give another name");
     }
+    if (*there && !is_model(path, folder)) return fail_no_model(path, folder, error);
     return check_folder(path, folder, error);
 }
 
@@ -123,7 +163,7 @@ mote_status output_keep(const char *path, mote_error *error) {
     struct stat info;
     const bool folder = !stat(path, &info) && S_ISDIR(info.st_mode);
     mote_fail(error, MOTE_USAGE,
-              folder ? "%s is a folder that holds files: those of a model in it would be replaced"
+              folder ? "%s is a folder that holds a model: it would be replaced"
                      : "%s is there already: the model would be replaced", path);
     return mote_hint(error, MOTE_USAGE, "give another name, or --force to replace it");
 }
