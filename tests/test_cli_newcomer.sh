@@ -85,6 +85,32 @@ check "and it stays" "$(sum other/tokenizer.json)" "$tokens"
 code "--tokenizer elsewhere" 0 convert other.bin empty/ --tokenizer m.gguf --force
 code "a page is replaced" 0 profile decode m.gguf -n 2 -o p.html
 code "a page is replaced" 0 profile decode m.gguf -n 2 -o p.html
+# A model that appears under the name of the output while the run waits for the other end of a pipe.
+meanwhile() { # PIPE FILE ARGUMENT...: the file is what the run reads from the pipe
+    pipe=$1 input=$2
+    shift 2
+    mkfifo "$pipe"
+    ( # one that ends without reading must not leave the other end waiting
+        "$mote" "$@" >out 2>err </dev/null
+        ended=$?
+        : <>"$pipe"
+        exit $ended
+    ) &
+    run=$!
+    exec 3>"$pipe" # opened when the run has begun to read
+    cp other.gguf late.gguf
+    cat "$input" >&3 2>/dev/null
+    exec 3>&-
+    wait $run
+    check "$1: a model that appears meanwhile" "$?, $(sum late.gguf)" "2, $(sum other.gguf)"
+    says "$1: a model that appears meanwhile, says so" "^error: late.gguf is there already"
+    rm -f "$pipe" late.gguf
+}
+meanwhile later.txt text.txt quantize m.gguf late.gguf --evaluate later.txt
+mkdir waits
+cp empty/tokenizer_config.json tokenizer_config.json
+cp empty/tokenizer.json waits/
+meanwhile waits/tokenizer_config.json tokenizer_config.json convert other.bin late.gguf --tokenizer waits
 mkdir dir.html
 code "a page is no folder" 2 profile decode m.gguf -n 2 -o dir.html
 for command in "init -o" "convert m.gguf" "quantize m.gguf" "profile decode m.gguf -n 2 -o"; do

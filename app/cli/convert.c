@@ -67,6 +67,8 @@ static mote_status run_convert(int n_arguments, const char *const *arguments, mo
     if (!status) status = source_spare(arguments[1], error);
     if (!status) status = output_check(&command_convert, arguments[1], true, error);
     if (!status) status = source_open(arguments[0], &from, error);
+    /* Again: while a large model was opened, another run may have written one of this name. */
+    if (!status) status = output_check(&command_convert, arguments[1], true, error);
     if (!status) status = mote_model_export(from, arguments[1], type == KEEP ? MOTE_TYPE_KEEP : types[type], error);
     if (!status) status = mote_model_open(arguments[1], &to, error);
     if (!status) {

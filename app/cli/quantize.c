@@ -248,7 +248,9 @@ static mote_status run_quantize(int n_arguments, const char *const *arguments, m
     if (!status) {
         quantize_warn_short(&run.result);
         gate = gates_check(&run.gates, &run.result.lost, run.result.file_bytes, error);
-        if (!gate) status = mote_model_save(run.quantized, run.output, MOTE_TYPE_KEEP, error);
+        /* Again: hours may have gone by, in which another run wrote a model of this name. */
+        if (!gate) status = output_check(&command_quantize, run.output, false, error);
+        if (!gate && !status) status = mote_model_save(run.quantized, run.output, MOTE_TYPE_KEEP, error);
         run.result.written = !gate && !status;
     }
     if (!status) {
