@@ -42,6 +42,22 @@ static void status_sentences(void) {
     errno = ENOSPC;
     CHECK(mote_fail_io(&error, "cannot write", "/x") == MOTE_IO);
     CHECK(strcmp(error.message, "cannot write /x: No space left on device") == 0 && error.hint[0], "%s", error.message);
+    char path[900], shown[64];
+    for (int shift = 0; shift < 4; shift++) { /* a long name is cut in the middle, between characters */
+        size_t n = (size_t)sprintf(path, "/begin/%.*s", shift, "xxx");
+        while (n < 800) n += (size_t)sprintf(path + n, "\xf0\x9f\x98\x80");
+        strcpy(path + n, "/end.gguf");
+        errno = ENOENT;
+        CHECK(mote_fail_path(&error, MOTE_BAD_FILE, "cannot open", path) == MOTE_BAD_FILE);
+        CHECK(strncmp(error.message, "cannot open /begin/", 19) == 0, "%s", error.message);
+        CHECK(strstr(error.message, "...") && strstr(error.message, "/end.gguf: No such file or directory"), "%s",
+              error.message);
+        CHECK(mote_utf8_valid(error.message, strlen(error.message)), "%s", error.message);
+        CHECK(strlen(mote_short_path(path, shown, sizeof shown)) < sizeof shown && strstr(shown, "/end.gguf"));
+    }
+    memset(path, 'x', 64), path[64] = 0;
+    CHECK(strcmp(mote_short_path(path + 1, shown, sizeof shown), path + 1) == 0, "%s", shown);
+    CHECK(strlen(mote_short_path(path, shown, sizeof shown)) == 63 && strstr(shown, "x...x"), "%s", shown);
     CHECK(strcmp(mote_status_text(MOTE_DIVERGED), "training diverged") == 0);
     CHECK(strcmp(mote_status_text((mote_status)99), "unknown status") == 0);
     CHECK(strcmp(mote_version(), MOTE_VERSION) == 0);

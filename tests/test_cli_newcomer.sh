@@ -384,6 +384,14 @@ near "a slip, and a word of its letters" "did you mean two/tuned.gguf?" generate
 near "a slip in an option's file" "did you mean m.gguf?" train text.txt --from=n.gguf -o none.gguf
 near "a name like no other" "it was looked for in $work" eval m.gguf no-such-thing
 near "an absolute name" "ls $work/two/ lists" show "$work/two/no-such-thing"
+long=$(printf 'x%.0s' $(seq 200))
+for path in $long/$long/m.gguf $long$long; do
+    case $path in */*) reason="No such file or directory" ;; *) reason="File name too long" ;; esac
+    code "show a long name" 3 show $path
+    says "show a long name: the reason" "^error: cannot open x.*[.][.][.].*: $reason"
+    code "write a long name" 7 convert m.gguf $long/$path/m.gguf
+    says "write a long name: the reason" "^error: cannot write x.*: there is no folder x.*: [NF]"
+done
 near "a folder that is not there" "there is no folder nowhere/" show nowhere/m.gguf
 
 # ---- what is said of a choice is what runs

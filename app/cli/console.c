@@ -154,7 +154,7 @@ mote_status read_whole(const char *path, char **bytes, size_t *n, mote_error *er
     const char *name = path ? path : "standard input";
     FILE *file = path ? fopen(path, "rb") : stdin;
     struct stat info;
-    if (!file) return mote_fail(error, MOTE_BAD_FILE, "cannot open %s: %s", name, strerror(errno));
+    if (!file) return mote_fail_path(error, MOTE_BAD_FILE, "cannot open", name);
     if (path && !fstat(fileno(file), &info) && S_ISDIR(info.st_mode)) {
         fclose(file);
         mote_fail(error, MOTE_BAD_FILE, "%s is a folder, where a file is needed", path);
@@ -174,7 +174,7 @@ mote_status read_whole(const char *path, char **bytes, size_t *n, mote_error *er
         capacity *= 2;
     }
     if (!text) status = mote_fail(error, MOTE_MEMORY, "%s does not fit in memory", name);
-    else if (ferror(file)) status = mote_fail(error, MOTE_IO, "cannot read %s: %s", name, strerror(errno));
+    else if (ferror(file)) status = mote_fail_io(error, "cannot read", name);
     if (path) fclose(file);
     if (status) {
         free(text);

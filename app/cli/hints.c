@@ -82,11 +82,13 @@ void hint_complete(const struct command *command, int n_words, char *const *word
     const char *longest = ""; /* -p a may stand in any message */
     for (int i = 0; i < n_words; i++) {
         const char *path = named(words[i]);
+        char shown[320]; /* as mote_fail_path cuts it */
         if (error->status == MOTE_BAD_FILE && is_gguf(path, error)) {
             hint_gguf(error);
             return;
         }
-        if (missing && strlen(path) > strlen(longest) && strstr(error->message, path) && access(path, F_OK))
+        if (missing && strlen(path) > strlen(longest) && access(path, F_OK) &&
+            strstr(error->message, mote_short_path(path, shown, sizeof shown)))
             longest = path;
     }
     if (*longest) hint_missing(longest, error);

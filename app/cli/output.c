@@ -62,7 +62,8 @@ mote_status output_spare(const char *input, const char *output, const char *what
 
 /* The folder that a name lies in, or the folder that it is when it is there. */
 static mote_status check_folder(const char *path, bool itself, mote_error *error) {
-    char folder[1024];
+    enum { SHOWN = 190 }; /* two names and a reason are one message */
+    char folder[1024], names[2][SHOWN];
     size_t n = strlen(path);
     struct stat info;
     while (n > 1 && path[n - 1] == '/') n--;
@@ -72,12 +73,16 @@ static mote_status check_folder(const char *path, bool itself, mote_error *error
     snprintf(folder, sizeof folder, "%.*s", n ? (int)n : 1, n ? path : ".");
     if (stat(folder, &info)) { /* of a file too, as the folder's name ends with a slash */
         const bool missing = errno == ENOENT;
-        mote_fail(error, MOTE_IO, "cannot write %s: there is no folder %s: %s", path, folder, strerror(errno));
+        const char *reason = strerror(errno);
+        mote_fail(error, MOTE_IO, "cannot write %s: there is no folder %s: %s", mote_short_path(path, names[0], SHOWN),
+                  mote_short_path(folder, names[1], SHOWN), reason);
         return missing ? mote_hint(error, MOTE_IO, "make it first: mkdir -p '%s'", folder)
                        : mote_hint(error, MOTE_IO, "give a name in a folder of yours");
     }
     if (!access(folder, W_OK | X_OK)) return MOTE_OK;
-    mote_fail(error, MOTE_IO, "cannot write %s into the folder %s: %s", path, folder, strerror(errno));
+    const char *reason = strerror(errno);
+    mote_fail(error, MOTE_IO, "cannot write %s into the folder %s: %s", mote_short_path(path, names[0], SHOWN),
+              mote_short_path(folder, names[1], SHOWN), reason);
     return mote_hint(error, MOTE_IO, "give a name in a folder of yours");
 }
 

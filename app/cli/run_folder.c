@@ -13,10 +13,6 @@
 #include "history.h"
 #include "output.h"
 
-static mote_status fail_io(mote_error *error, const char *what, const char *path) {
-    return mote_fail(error, MOTE_IO, "cannot %s %s: %s", what, path, strerror(errno));
-}
-
 mote_status run_open(const char *model_path, int keep, struct run_folder *run, mote_error *error) {
     const size_t length = output_stem(model_path);
     *run = (struct run_folder){.lock = -1, .keep = keep};
@@ -24,12 +20,12 @@ mote_status run_open(const char *model_path, int keep, struct run_folder *run, m
         return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof run->path - 40);
     snprintf(run->path, sizeof run->path, "%.*s.run", (int)length, model_path);
     run->made = !mkdir(run->path, 0777);
-    if (!run->made && errno != EEXIST) return fail_io(error, "make the folder", run->path);
+    if (!run->made && errno != EEXIST) return mote_fail_io(error, "cannot make the folder", run->path);
     const char *lock = run_path(run, "lock");
     run->lock = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-    if (run->lock < 0) return fail_io(error, "write", lock);
+    if (run->lock < 0) return mote_fail_io(error, "cannot write", lock);
     if (flock(run->lock, LOCK_EX | LOCK_NB)) {
-        if (errno != EWOULDBLOCK) return fail_io(error, "lock", lock);
+        if (errno != EWOULDBLOCK) return mote_fail_io(error, "cannot lock", lock);
         mote_fail(error, MOTE_FAILED, "another mote train is writing into %s", run->path);
         return mote_hint(error, MOTE_FAILED, "wait for it, or give another -o FILE");
     }
@@ -100,7 +96,7 @@ void run_prune_others(const struct run_folder *run, int64_t step) { remove_after
 mote_status run_begin(struct run_folder *run, bool append, mote_error *error) {
     const char *path = run_path(run, "run.jsonl");
     run->log = fopen(path, append ? "a+" : "w");
-    if (!run->log) return fail_io(error, "write", path);
+    if (!run->log) return mote_fail_io(error, "cannot write", path);
     /* A torn last line is ended, so that it spoils no other. */
     if (append && !fseek(run->log, -1, SEEK_END) && fgetc(run->log) != '\n') {
         fseek(run->log, 0, SEEK_END);
@@ -128,10 +124,10 @@ mote_status run_write(const char *path, mote_buffer *buffer, mote_error *error) 
     if (status) return status;
     snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
     FILE *file = fopen(temporary, "wb");
-    if (!file) status = fail_io(error, "write", temporary);
+    if (!file) status = mote_fail_io(error, "cannot write", temporary);
     bool written = file && fwrite(text, 1, size, file) == size && !fflush(file);
-    if (file && (fclose(file) || !written)) status = fail_io(error, "write", temporary);
-    if (!status && rename(temporary, path)) status = fail_io(error, "replace", path);
+    if (file && (fclose(file) || !written)) status = mote_fail_io(error, "cannot write", temporary);
+    if (!status && rename(temporary, path)) status = mote_fail_io(error, "cannot replace", path);
     if (status) unlink(temporary);
     mote_free(text);
     return status;

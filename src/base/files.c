@@ -25,7 +25,7 @@ enum { WRITE_BUFFER_BYTES = 1 << 20, LARGEST_CALL_BYTES = 1 << 30, TEMPORARY_TRI
 static mote_status fail_open(mote_error *error, const char *path) {
     switch (errno) {
     case ENOENT: case ENOTDIR: case EISDIR: case EACCES: case EPERM: case ELOOP: case ENAMETOOLONG: case ENXIO:
-        return mote_fail(error, MOTE_BAD_FILE, "cannot open %s: %s", path, strerror(errno));
+        return mote_fail_path(error, MOTE_BAD_FILE, "cannot open", path);
     default: return mote_fail_io(error, "cannot open", path);
     }
 }

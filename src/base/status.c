@@ -46,9 +46,26 @@ mote_status mote_fail_memory(mote_error *error, const char *what, size_t bytes) 
     return mote_fail(error, MOTE_MEMORY, "out of memory: %s needs %zu bytes", what, bytes);
 }
 
+const char *mote_short_path(const char *path, char *out, size_t size) {
+    static const char gap[] = "...";
+    const size_t n = strlen(path), room = size - sizeof gap;
+    if (n < size) return path;
+    size_t head = room / 3, tail = n - (room - head);
+    while (head > 0 && ((unsigned char)path[head] & 0xc0) == 0x80) head--;
+    while (((unsigned char)path[tail] & 0xc0) == 0x80) tail++;
+    snprintf(out, size, "%.*s%s%s", (int)head, path, gap, path + tail);
+    return out;
+}
+
+mote_status mote_fail_path(mote_error *error, mote_status status, const char *what, const char *path) {
+    char name[320]; /* of 512: the longest reason takes 50, and what was done as much */
+    const char *reason = strerror(errno);
+    return mote_fail(error, status, "%s %s: %s", what, mote_short_path(path, name, sizeof name), reason);
+}
+
 mote_status mote_fail_io(mote_error *error, const char *what, const char *path) {
     int code = errno;
-    mote_fail(error, MOTE_IO, "%s %s: %s", what, path, strerror(code));
+    mote_fail_path(error, MOTE_IO, what, path);
     if (code == ENOSPC || code == EDQUOT) mote_hint(error, MOTE_IO, "free some space there or use another folder");
     return MOTE_IO;
 }
