@@ -384,11 +384,20 @@ near "a slip, and a word of its letters" "did you mean two/tuned.gguf?" generate
 near "a slip in an option's file" "did you mean m.gguf?" train text.txt --from=n.gguf -o none.gguf
 near "a name like no other" "it was looked for in $work" eval m.gguf no-such-thing
 near "an absolute name" "ls $work/two/ lists" show "$work/two/no-such-thing"
+near "a folder that is a file" "text.txt is a file and no folder" show text.txt/m.gguf
+near "a folder that is a file, as text" "text.txt is a file and no folder" train text.txt/more/b.txt -o none.gguf
+for command in show "train -o none.gguf" "tokenize m.gguf" "generate m.gguf -p a --tokenizer" "eval m.gguf"; do
+    near "$command '': an empty name" "the name is empty" $command ""
+done
+: >taken.run
+code "a file where the run's folder would be" 7 train text.txt -o taken.gguf $tiny
+says "a file where the run's folder would be: what to do" "^hint: give another -o FILE: its run is in the folder taken.run"
 long=$(printf 'x%.0s' $(seq 200))
 for path in $long/$long/m.gguf $long$long; do
     case $path in */*) reason="No such file or directory" ;; *) reason="File name too long" ;; esac
     code "show a long name" 3 show $path
     says "show a long name: the reason" "^error: cannot open x.*[.][.][.].*: $reason"
+    says "show a long name: what to do" "^hint: "
     code "write a long name" 7 convert m.gguf $long/$path/m.gguf
     says "write a long name: the reason" "^error: cannot write x.*: there is no folder x.*: [NF]"
 done

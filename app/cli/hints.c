@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* The folder of a path, "." for none; false: too long. */
@@ -52,6 +53,19 @@ static void hint_missing(const char *path, mote_error *error) {
     }
 }
 
+/* Of a path that names something in a file, as in a folder. */
+static void hint_no_folder(const char *path, mote_error *error) {
+    char file[1024];
+    struct stat info;
+    for (const char *at = strchr(path + 1, '/'); at; at = strchr(at + 1, '/')) {
+        if (snprintf(file, sizeof file, "%.*s", (int)(at - path), path) >= (int)sizeof file) return;
+        if (stat(file, &info)) return;
+        if (S_ISDIR(info.st_mode)) continue;
+        mote_hint(error, error->status, "%.200s is a file and no folder", file);
+        return;
+    }
+}
+
 /* What a word of the command line names: itself, or what follows the = of an option. */
 static const char *named(const char *word) {
     const char *equals = word[0] == '-' && word[1] == '-' ? strchr(word, '=') : NULL;
@@ -79,6 +93,7 @@ static void hint_gguf(mote_error *error) {
 void hint_complete(const struct command *command, int n_words, char *const *words, mote_error *error) {
     if (error->hint[0]) return;
     const bool missing = strstr(error->message, strerror(ENOENT)) != NULL;
+    const bool in_file = strstr(error->message, strerror(ENOTDIR)) != NULL;
     const char *longest = ""; /* -p a may stand in any message */
     for (int i = 0; i < n_words; i++) {
         const char *path = named(words[i]);
@@ -87,12 +102,15 @@ void hint_complete(const struct command *command, int n_words, char *const *word
             hint_gguf(error);
             return;
         }
-        if (missing && strlen(path) > strlen(longest) && access(path, F_OK) &&
+        if ((missing || in_file) && strlen(path) > strlen(longest) && access(path, F_OK) &&
             strstr(error->message, mote_short_path(path, shown, sizeof shown)))
             longest = path;
     }
-    if (*longest) hint_missing(longest, error);
+    if (*longest && missing) hint_missing(longest, error);
+    else if (*longest) hint_no_folder(longest, error);
     if (error->hint[0]) return;
+    if (strstr(error->message, strerror(ENAMETOOLONG)))
+        mote_hint(error, error->status, "a name in a folder has 255 bytes at most");
     if (error->status == MOTE_USAGE)
         mote_hint(error, MOTE_USAGE, "mote help %s says what its options mean and how it is used", command->name);
 }

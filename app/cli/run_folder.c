@@ -13,6 +13,15 @@
 #include "history.h"
 #include "output.h"
 
+/* The name of the folder follows from that of the output, so that is what to change. */
+static mote_status fail_folder(mote_error *error, const char *what, const char *path, const struct run_folder *run) {
+    char name[160];
+    mote_fail_io(error, what, path);
+    if (error->hint[0]) return MOTE_IO;
+    return mote_hint(error, MOTE_IO, "give another -o FILE: its run is in the folder %s beside it",
+                     mote_short_path(run->path, name, sizeof name));
+}
+
 mote_status run_open(const char *model_path, int keep, struct run_folder *run, mote_error *error) {
     const size_t length = output_stem(model_path);
     *run = (struct run_folder){.lock = -1, .keep = keep};
@@ -20,10 +29,10 @@ mote_status run_open(const char *model_path, int keep, struct run_folder *run, m
         return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof run->path - 40);
     snprintf(run->path, sizeof run->path, "%.*s.run", (int)length, model_path);
     run->made = !mkdir(run->path, 0777);
-    if (!run->made && errno != EEXIST) return mote_fail_io(error, "cannot make the folder", run->path);
+    if (!run->made && errno != EEXIST) return fail_folder(error, "cannot make the folder", run->path, run);
     const char *lock = run_path(run, "lock");
     run->lock = open(lock, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-    if (run->lock < 0) return mote_fail_io(error, "cannot write", lock);
+    if (run->lock < 0) return fail_folder(error, "cannot write", lock, run);
     if (flock(run->lock, LOCK_EX | LOCK_NB)) {
         if (errno != EWOULDBLOCK) return mote_fail_io(error, "cannot lock", lock);
         mote_fail(error, MOTE_FAILED, "another mote train is writing into %s", run->path);

@@ -51,6 +51,7 @@ mote_status source_spare(const char *output, mote_error *error) {
 static mote_status fail_run(const char *path, mote_status status, mote_error *error) {
     char file[1024], model[1024];
     int length = (int)strlen(path);
+    if (!length) return status;
     const bool checkpoint = length > 11 && !strcmp(path + length - 11, ".checkpoint");
     while (checkpoint && length && path[length - 1] != '/') length--;
     snprintf(file, sizeof file, "%.*s%srun.jsonl", length, path, length && path[length - 1] != '/' ? "/" : "");
@@ -101,7 +102,11 @@ mote_status source_texts(const char *const *paths, int n, const mote_corpus_opti
     status = mote_corpus_open(paths, n, options, corpus, error);
     for (int i = 0; i < n && status == MOTE_BAD_FILE; i++)
         if (source_no_model(paths[i], hint, error)) return status;
-    if (status == MOTE_BAD_FILE && !error->hint[0] && !strstr(error->message, strerror(ENOENT)))
+    bool named = true; /* as something that is there: hints.c tells what is wrong with another name */
+    static const int reasons[] = {ENOENT, ENOTDIR, ENAMETOOLONG};
+    for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+        named &= !strstr(error->message, strerror(reasons[i]));
+    if (status == MOTE_BAD_FILE && !error->hint[0] && named)
         mote_hint(error, status, "a text is a file in UTF-8, JSONL, or a folder of them");
     return status;
 }

@@ -60,7 +60,10 @@ const char *mote_short_path(const char *path, char *out, size_t size) {
 mote_status mote_fail_path(mote_error *error, mote_status status, const char *what, const char *path) {
     char name[320]; /* of 512: the longest reason takes 50, and what was done as much */
     const char *reason = strerror(errno);
-    return mote_fail(error, status, "%s %s: %s", what, mote_short_path(path, name, sizeof name), reason);
+    const bool empty = !*path;
+    mote_fail(error, status, "%s %s: %s", what, empty ? "\"\"" : mote_short_path(path, name, sizeof name), reason);
+    if (empty) mote_hint(error, status, "the name is empty: a variable of the shell may have no value");
+    return status;
 }
 
 mote_status mote_fail_io(mote_error *error, const char *what, const char *path) {
