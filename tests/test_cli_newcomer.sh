@@ -116,10 +116,25 @@ code "a page is no folder" 2 profile decode m.gguf -n 2 -o dir.html
 for command in "init -o" "convert m.gguf" "quantize m.gguf" "profile decode m.gguf -n 2 -o"; do
     case $command in profile*) path=p.html ;; *) path=x.gguf ;; esac
     code "${command%% *}: output in no folder" 7 $command missing/$path
-    says "${command%% *}: output in no folder, what to do" "mkdir -p 'missing/'"
+    says "${command%% *}: output in no folder, what to do" "mkdir -p missing/$"
     code "${command%% *}: output in a file" 7 $command text.txt/$path
     says "${command%% *}: output in a file, what to do" "^hint: give a name in a folder of yours"
 done
+# A hint that is typed as it stands does what it says, whatever is in the name.
+for folder in "it's" 'a "b" $HOME' "two words" -dash- 'back\`'; do
+    code "convert into no folder $folder" 7 convert m.gguf "./$folder/x.gguf"
+    sed -n 's/^hint: make it first: //p' err >typed
+    sh typed && [ -d "./$folder" ] && ok "and its hint makes $folder" || fail "and its hint makes $folder"
+    code "tokenize $folder" 3 tokenize m.gguf "$PWD/$folder"
+    : >"./$folder/inside"
+    sed -n 's/^hint: name a file in it: //p' err >typed
+    check "and its hint lists $folder" "$(sh typed)" inside
+    code "a file not in $folder" 3 show "$PWD/$folder/zzzzzz.gguf"
+    sed -n 's/^hint: \(ls .*\) lists what is there$/\1/p' err >typed
+    check "and its hint lists it as well" "$(sh typed)" inside
+done
+code "init in a folder with a dash" 7 init -o -n-/x.gguf
+says "init in a folder with a dash: no option of mkdir" "mkdir -p ./-n-/$"
 code "init: standard output" 2 init -o -
 says "init: standard output, what to do" "^hint: for example mote init -o random.gguf"
 
@@ -391,7 +406,8 @@ for command in show "train -o none.gguf" "tokenize m.gguf" "generate m.gguf -p a
 done
 : >taken.run
 code "a file where the run's folder would be" 7 train text.txt -o taken.gguf $tiny
-says "a file where the run's folder would be: what to do" "^hint: give another -o FILE: its run is in the folder taken.run"
+says "a file where the run's folder would be: what to do" \
+    "^hint: give another -o FILE: its run is in the folder taken.run"
 long=$(printf 'x%.0s' $(seq 200))
 for path in $long/$long/m.gguf $long$long; do
     case $path in */*) reason="No such file or directory" ;; *) reason="File name too long" ;; esac

@@ -120,6 +120,38 @@ void print_error(const mote_error *error) {
     if (error->hint[0]) say_labelled("hint", "36", "%s", error->hint);
 }
 
+void shell_word(mote_buffer *out, const char *word) {
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:,@%=";
+    if (*word && !word[strspn(word, safe)]) {
+        mote_buffer_print(out, "%s", word);
+    } else if (!word[strcspn(word, "\"$`\\!")]) {
+        mote_buffer_print(out, "\"%s\"", word);
+    } else {
+        mote_buffer_print(out, "'");
+        for (; *word; word++) mote_buffer_print(out, *word == '\'' ? "'\\''" : "%c", *word);
+        mote_buffer_print(out, "'");
+    }
+}
+
+void shell_path(mote_buffer *out, const char *path) {
+    mote_buffer name = {0};
+    mote_buffer_print(&name, "%s%s", *path == '-' ? "./" : "", path);
+    if (name.failed) out->failed = true;
+    else shell_word(out, name.bytes);
+    mote_buffer_deinit(&name);
+}
+
+const char *shell_command(const char *command, const char *path) {
+    static char text[200]; /* of a hint's 256 */
+    mote_buffer word = {0};
+    for (const char *at = path; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f) return NULL;
+    shell_path(&word, path);
+    const bool fits = !word.failed && snprintf(text, sizeof text, "%s %s", command, word.bytes) < (int)sizeof text;
+    mote_buffer_deinit(&word);
+    return fits ? text : NULL;
+}
+
 const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
 
 const char *text_bytes(double bytes, char out[SHORT_TEXT]) {
@@ -158,7 +190,8 @@ mote_status read_whole(const char *path, char **bytes, size_t *n, mote_error *er
     if (path && !fstat(fileno(file), &info) && S_ISDIR(info.st_mode)) {
         fclose(file);
         mote_fail(error, MOTE_BAD_FILE, "%s is a folder, where a file is needed", path);
-        return mote_hint(error, MOTE_BAD_FILE, "name a file in it: ls %s", path);
+        const char *list = shell_command("ls", path);
+        return mote_hint(error, MOTE_BAD_FILE, "name a file in it%s%s", list ? ": " : "", list ? list : "");
     }
     size_t capacity = 1 << 16;
     char *text = malloc(capacity + 1);

@@ -26,6 +26,12 @@ bool console_is_terminal(void); /* of standard error */
 bool console_color(void);       /* a terminal, and neither NO_COLOR nor TERM=dumb */
 int console_width(void);
 
+/* One word of a shell: bare where that is safe, else in quotes. A path never begins with a dash. */
+void shell_word(mote_buffer *out, const char *word);
+void shell_path(mote_buffer *out, const char *path);
+/* "command PATH" for a hint, in a place that the next call takes again; NULL: it would be cut, or cannot be shown. */
+const char *shell_command(const char *command, const char *path);
+
 /* "s", or "" after one. */
 const char *plural(uint64_t count);
 /* "12.3 MB", "1.24 M", "1 h 02 min"; 24 bytes always suffice. */

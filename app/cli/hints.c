@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "console.h"
+
 /* The folder of a path, "." for none; false: too long. */
 static bool folder_of(const char *path, char *folder, size_t size) {
     const char *end = path + strlen(path);
@@ -47,7 +49,9 @@ static void hint_missing(const char *path, mote_error *error) {
     } else if (nearest_file(folder, path + (plain ? 0 : strlen(folder)), found, sizeof found)) {
         mote_hint(error, error->status, "did you mean %.100s%.120s?", plain ? "" : folder, found);
     } else if (*path == '/' || !getcwd(here, sizeof here)) {
-        mote_hint(error, error->status, "ls %.200s lists what is there", folder);
+        const char *list = shell_command("ls", folder);
+        if (list) mote_hint(error, error->status, "%s lists what is there", list);
+        else mote_hint(error, error->status, "its folder is there");
     } else {
         mote_hint(error, error->status, "it was looked for in %.220s", here);
     }

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "paths.h"
 
 int output_force;
@@ -76,8 +77,9 @@ static mote_status check_folder(const char *path, bool itself, mote_error *error
         const char *reason = strerror(errno);
         mote_fail(error, MOTE_IO, "cannot write %s: there is no folder %s: %s", mote_short_path(path, names[0], SHOWN),
                   mote_short_path(folder, names[1], SHOWN), reason);
-        return missing ? mote_hint(error, MOTE_IO, "make it first: mkdir -p '%s'", folder)
-                       : mote_hint(error, MOTE_IO, "give a name in a folder of yours");
+        const char *make = missing ? shell_command("mkdir -p", folder) : NULL;
+        if (make) return mote_hint(error, MOTE_IO, "make it first: %s", make);
+        return mote_hint(error, MOTE_IO, missing ? "make it first" : "give a name in a folder of yours");
     }
     if (!access(folder, W_OK | X_OK)) return MOTE_OK;
     const char *reason = strerror(errno);

@@ -6,27 +6,12 @@
 #include "setup.h"
 #include "train_output.h"
 
-/* As one word of a shell: bare where that is safe, else in quotes. */
-static void shell_word(mote_buffer *out, const char *word) {
-    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+:,@%=";
-    if (*word && !word[strspn(word, safe)]) {
-        mote_buffer_print(out, "%s", word);
-    } else if (!word[strcspn(word, "\"$`\\!")]) {
-        mote_buffer_print(out, "\"%s\"", word);
-    } else {
-        mote_buffer_print(out, "'");
-        for (; *word; word++) mote_buffer_print(out, *word == '\'' ? "'\\''" : "%c", *word);
-        mote_buffer_print(out, "'");
-    }
-}
-
 static void print_next(const struct training *training, const char *text) {
     char words[FIRST_WORDS];
     enum text_kind kind = find_first_words(text, words);
     mote_buffer line = {0};
     mote_buffer_print(&line, "mote %s ", kind == TEXT_CHAT ? "chat" : "generate");
-    if (*training->output == '-') mote_buffer_print(&line, "./");
-    shell_word(&line, training->output);
+    shell_path(&line, training->output);
     if (kind != TEXT_CHAT) {
         if (*words) {
             mote_buffer_print(&line, " -p ");
