@@ -22,6 +22,13 @@ code "quantize some to blocks longer than the rows" 0 quantize float.gguf small.
     --keep 'head=q6_k,*ffn_up*=i8'
 says "of any type" "^note       q6_k takes up to 35.0 bits a weight, not 6.562, in 1 tensor: .* blocks of 256"
 says "also i8" "^note       i8 takes up to 11.3 bits a weight, not 8, in 2 tensors: .* blocks of 32"
+code "quantize to halves of a block" 0 quantize float.gguf small.gguf --force --type q3h
+says "quantize to halves of a block: 48 and 80 are padded to 64 and 96" "^note       q3h .* blocks of 32 and are padded"
+code "a model of 224 is a whole number of them" 0 init -o wide.gguf --dim 224 --layers 1 --heads 7 --hidden 224 --vocab 64
+code "quantize it" 0 quantize wide.gguf small.gguf --force --type q3h
+check "and nothing is padded" "$(grep -c '^note .*padded' err; grep -c ' padded' out)" "$(printf '0\n0')"
+code "quantize it to what pads a little" 0 quantize wide.gguf small.gguf --force --type q3_k
+says "and says so" "^note       q3_k takes up to 3.9 bits a weight, not 3.438, in 8 tensors"
 code "quantize to blocks that fit" 0 quantize m.gguf small.gguf --force --type q4_0
 grep -q '^note .*bits a weight' err && fail "and says nothing" || ok "and says nothing"
 code "quantize --json" 0 quantize float.gguf small.gguf --force --type q4_0 --calibrate text.txt \

@@ -118,7 +118,7 @@ static void types_are_found_by_id(void) {
               mote_type_bits(MOTE_TYPE_Q3H) == 3.625 && mote_type_bits(MOTE_TYPE_I8) == 8 &&
               mote_type_bits(MOTE_TYPE_BF16) == 16, "bits a weight");
     CHECK(mote_type_block(MOTE_TYPE_Q6_K) == 256 && mote_type_block(MOTE_TYPE_Q5_1) == 32 &&
-              mote_type_block(MOTE_TYPE_F32) == 1, "weights in a block");
+              mote_type_block(MOTE_TYPE_F32) == 1 && mote_type_block(MOTE_TYPE_Q3H) == 32, "weights in a block");
 }
 
 int main(void) {

@@ -103,7 +103,7 @@ void quantize_note_padding(const mote_quantize_report *report) {
         int n = 0;
         for (int i = 0; i < report->n_rows; i++) {
             const mote_quantize_row *row = &report->rows[i];
-            if ((int)row->type != type || row->bits < 1.25 * bits) continue;
+            if ((int)row->type != type || !row->padded) continue;
             most = fmax(most, row->bits);
             n++;
         }

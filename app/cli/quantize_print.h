@@ -21,7 +21,7 @@ struct quantize_result {
 /* Warns of texts that are too short, and keeps what was said for the report. */
 void quantize_warn_short(struct quantize_result *result);
 
-/* A note where padding makes tensors much larger than their type's bits a weight say. */
+/* A note of the rows that are padded: they take more than their type's bits a weight. */
 void quantize_note_padding(const mote_quantize_report *report);
 void quantize_print(const struct quantize_result *result, const struct gates *gates, const char *input,
                     const char *output, mote_buffer *buffer);

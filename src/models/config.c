@@ -197,8 +197,7 @@ const char *mote_type_name(mote_type type) {
 }
 
 int mote_type_block(mote_type type) {
-    const mote_type_info *info = mote_type_get(type);
-    return info ? info->block_values : 0;
+    return mote_type_get(type) ? (int)mote_row_unit(type) : 0; /* the half of a block that ends a row counts */
 }
 
 double mote_type_bits(mote_type type) {
