@@ -139,11 +139,16 @@ code "init: standard output" 2 init -o -
 says "init: standard output, what to do" "^hint: for example mote init -o random.gguf"
 
 # ---- what is replaced is told when nothing else can go wrong
-for trouble in "missing.txt" "text.txt --dim 8192 --layers 64 --batch 4096 --context 4096" "text.txt --blas ./no.so"; do
-    "$mote" train $trouble -o other.gguf --force >out 2>err
-    [ $? -ne 0 ] && ! grep -q '^replaces' err && ok "train $trouble replaces nothing" ||
-        fail "train $trouble replaces nothing"
-done
+fails_before() { # CODE MESSAGE ARGUMENT...: before anything is replaced
+    wanted=$1 message=$2
+    shift 2
+    code "train $*" "$wanted" train "$@" -o other.gguf --force
+    says "train $*: why" "^error: .*$message"
+    grep -q '^replaces' err && fail "train $* replaces nothing" || ok "train $* replaces nothing"
+}
+fails_before 3 "cannot open missing.txt" missing.txt
+fails_before 6 "memory" text.txt --dim 8192 --layers 64 --batch 4096 --context 4096
+fails_before 7 "no.so" text.txt --blas ./no.so
 check "and nothing is" "$(sum other.gguf)" "$other"
 code "train --force" 0 train text.txt -o other.gguf --dim 16 --layers 1 --context 16 --batch 4 --steps 1 --force
 says "what it replaces" "^replaces   other.gguf, with the first save after step 0$"
@@ -375,6 +380,11 @@ wrong 2 "--position is 100" show m.gguf --position 100
 wrong 2 "q8_0" convert m.gguf none/ --type q8_0
 wrong 3 "empty.dir" generate m.gguf --lora empty.dir
 wrong 3 "x.json" generate m.gguf --tokenizer x.json
+wrong 3 "cut.gguf" generate l.bin -p a --tokenizer cut.gguf
+says "a damaged file with a tokenizer" "^hint: the file is damaged or not complete"
+code "a model without a tokenizer" 0 init -o untold.gguf --dim 16 --layers 1 --vocab 64
+wrong 3 "untold.gguf: holds no tokenizer" generate l.bin -p a --tokenizer untold.gguf
+says "a file without a tokenizer" "^hint: a tokenizer is in a GGUF file"
 wrong 3 "empty.dir" train text.txt --config empty.dir
 wrong 3 "text.txt: not JSON" train text.txt --config text.txt
 wrong 3 "empty.dir" tokenize m.gguf empty.dir

@@ -9,6 +9,9 @@
 #include "formats/huggingface.h"
 #include "formats/tokenizer_json.h"
 
+static const char known[] = "a tokenizer is in a GGUF file, tokenizer.json or the Hugging Face folder with it, or "
+                            "tokenizer.bin of llama2.c";
+
 static bool is_gguf(const char *path, const uint8_t *bytes, size_t size) {
     (void)path;
     return size >= 4 && memcmp(bytes, "GGUF", 4) == 0;
@@ -18,7 +21,10 @@ static mote_status open_gguf(const char *path, mote_tokenizer **tokenizer, mote_
     mote_gguf file;
     mote_status status = mote_gguf_open(path, &file, error);
     if (status == MOTE_OK) status = mote_gguf_get_tokenizer(&file, tokenizer, error);
-    if (status == MOTE_OK && !*tokenizer) status = mote_fail(error, MOTE_BAD_FILE, "%s: holds no tokenizer", path);
+    if (status == MOTE_OK && !*tokenizer) {
+        mote_fail(error, MOTE_BAD_FILE, "%s: holds no tokenizer", path);
+        status = mote_hint(error, MOTE_BAD_FILE, "%s", known);
+    }
     mote_gguf_close(&file);
     return status;
 }
@@ -70,16 +76,14 @@ static mote_status open_bin(const char *path, mote_tokenizer **tokenizer, mote_e
     return status;
 }
 
-static const char known[] = "a tokenizer is in a GGUF file, tokenizer.json or the Hugging Face folder with it, or "
-                            "tokenizer.bin of llama2.c";
-
 static const struct {
     bool (*is)(const char *path, const uint8_t *bytes, size_t size);
     mote_status (*open)(const char *path, mote_tokenizer **tokenizer, mote_error *error);
+    bool sure; /* what begins so is nothing else: one that cannot be read is damaged */
 } formats[] = {
-    {is_gguf, open_gguf},
-    {is_json, open_json},
-    {is_bin, open_bin},
+    {is_gguf, open_gguf, true},
+    {is_json, open_json, false},
+    {is_bin, open_bin, false},
 };
 
 static mote_status open_file(const char *path, mote_tokenizer **tokenizer, mote_error *error) {
@@ -91,7 +95,8 @@ static mote_status open_file(const char *path, mote_tokenizer **tokenizer, mote_
     mote_map_close(&map);
     if (i < n) {
         status = formats[i].open(path, tokenizer, error);
-        return status == MOTE_BAD_FILE && error && !*error->hint ? mote_hint(error, status, "%s", known) : status;
+        const bool other = status == MOTE_BAD_FILE && !formats[i].sure;
+        return other && error && !*error->hint ? mote_hint(error, status, "%s", known) : status;
     }
     mote_fail(error, MOTE_BAD_FILE, "%s holds no tokenizer that mote knows", path);
     return mote_hint(error, MOTE_BAD_FILE, "%s", known);
