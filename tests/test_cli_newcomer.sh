@@ -270,6 +270,11 @@ code "and train --from does what it says" 0 train text.txt --from m.gguf -o plan
 check "the same learning rate" "$(grep -o '"lr":[0-9.e-]*' plan.json)" "$(grep -o '"lr":[0-9.e-]*' \
     planned.run/config.json)"
 check "the same parameters" "$(grep -o '"parameters":[0-9]*' plan.json)" "$(grep -o '"parameters":[0-9]*' out)"
+some="--dim 16 --layers 1 --context 16 --batch 4 --steps 2 --validation 0.2 --skip-bad"
+code "plan of a new model" 0 plan text.txt $some --json
+sed 's/.*"config":\({[^}]*}\).*/\1/' out | sed 's/"vocab":[0-9]*,//' >plan.json # the text says how many
+code "and its training" 0 train text.txt $some -o planned.gguf -q --force
+check "plan tells what config.json will hold" "$(cat plan.json)" "$(cat planned.run/config.json)"
 code "plan --from without a text" 0 plan --from l.bin --tokens 5000
 grep -q '^text       none: 5000 tokens of a vocabulary' out && ok "and says what it assumes" ||
     fail "and says what it assumes"

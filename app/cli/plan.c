@@ -70,15 +70,12 @@ static mote_status print_all(const struct prepared *prepared, mote_error *error)
     if (!status) status = setup_plan_memory(&prepared->config, NULL, &session, &inference, error);
     if (status) return status;
     mote_buffer buffer = {0};
-    static const struct option_group *const stored[] = {&group_source_from, &group_tokenizer, &group_shape,
-                                                        &group_batch,       &group_optimizer, &group_numbers,
-                                                        &group_seed,        NULL};
     setup_store(&prepared->config, &prepared->options);
     setup.vocab = prepared->config.vocab;
     if (option_json) {
         mote_buffer_print(&buffer, "{\"parameters\":%llu,\"train_tokens\":%llu,\"config\":",
                           (unsigned long long)training.parameters, (unsigned long long)prepared->facts.train_tokens);
-        config_print(stored + !fine_tune_asked(), NULL, &buffer);
+        config_print(prepare_stored(), NULL, &buffer);
         mote_buffer_print(&buffer, ",");
     } else {
         char text[SHORT_TEXT];

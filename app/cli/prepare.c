@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blas_option.h"
 #include "console.h"
+#include "fine_tune.h"
 #include "sampling.h"
 #include "setup.h"
 #include "source.h"
@@ -18,6 +20,13 @@ static const struct option rows[] = {
     {0},
 };
 const struct option_group group_corpus = {"Text", rows};
+
+const struct option_group *const *prepare_stored(void) {
+    static const struct option_group *const stored[] = {
+        &group_source_from, &group_tokenizer, &group_shape, &group_batch, &group_length, &group_optimizer,
+        &group_numbers,     &group_seed,      &group_type,  &group_blas,  &group_corpus, NULL};
+    return fine_tune_asked() ? stored : &stored[1];
+}
 
 mote_status prepare_check(bool shape, mote_error *error) {
     const mote_recipe_facts facts = {.train_tokens = 1000000, .validation_tokens = 100000, .train_bytes = 1000000,

@@ -7,6 +7,10 @@
 
 extern const struct option_group group_corpus; /* --skip-bad */
 
+/* What config.json remembers of a run and a plan tells of it: what the result depends on, and not where or how it is
+ * run. The model of --from and what goes with it only where there is one. */
+const struct option_group *const *prepare_stored(void);
+
 struct prepared {
     mote_corpus *corpus;
     mote_tokenizer *own_tokenizer;

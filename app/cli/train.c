@@ -42,26 +42,11 @@ static const struct option run_rows[] = {
     {"quiet", 'q', OPTION_FLAG, &quiet, NULL, 0, 0, NULL, "print warnings and errors only"},
     {0},
 };
-static const char *blas_choice;
-static const struct option blas_rows[] = {
-    {"blas", 0, OPTION_STRING, &blas_choice, "auto|FILE", 0, 0, "off",
-     "auto: what an installed BLAS library was measured to multiply 5 % faster, by it; FILE: all by this one; the bits "
-     "are others than without"},
-    {0},
-};
-static const struct option_group blas_group = {"Products by others", blas_rows};
 static const struct option_group file_group = {"Files", file_rows}, run_group = {"During the run", run_rows};
 static const struct option_group *const groups[] = {
     &file_group,    &group_source_from, &group_tokenizer, &group_shape, &group_batch,  &group_length,  &group_optimizer,
     &group_numbers, &group_seed,        &group_type,      &run_group,   &group_corpus, &group_threads, &group_memory,
-    &blas_group,   &group_json,        &group_common,    NULL};
-/* What config.json remembers: what the result depends on, and not where or how it is run. */
-#define STORED                                                                                                         \
-    &group_tokenizer, &group_shape, &group_batch, &group_length, &group_optimizer, &group_numbers, &group_seed,        \
-        &group_type, &blas_group, &group_corpus, NULL
-static const struct option_group *const stored_new[] = {STORED}, *const stored_tuned[] = {&group_source_from, STORED};
-static const struct option_group *const *stored(void) { return fine_tune_asked() ? stored_tuned : stored_new; }
-
+    &group_blas,    &group_json,        &group_common,    NULL};
 /* The same settings from a checkpoint end at the same step, on any number of threads: only another start helps. */
 static mote_status fail_diverged_before(const struct run_folder *run, const struct history *before, mote_error *error) {
     double lr;
@@ -103,7 +88,7 @@ static mote_status begin_folder(struct training *training, int64_t *checkpoints,
 
 static mote_status write_config(struct training *training, mote_error *error) {
     mote_buffer buffer = {0};
-    config_print(stored(), training->run.path, &buffer);
+    config_print(prepare_stored(), training->run.path, &buffer);
     mote_buffer_print(&buffer, "\n");
     return run_write(run_path(&training->run, "config.json"), &buffer, error);
 }
@@ -127,7 +112,7 @@ static void log_start(struct training *training, int n_texts, const char *const 
                       (unsigned long long)prepared->facts.validation_tokens,
                       (unsigned long long)prepared->plan.parameters, (unsigned long long)prepared->plan.total_bytes,
                       prepared->options.threads ? prepared->options.threads : mote_cpu_cores(), mote_cpu_detect());
-    config_print(stored(), NULL, &buffer);
+    config_print(prepare_stored(), NULL, &buffer);
     if (*training->blas_used) {
         mote_buffer_print(&buffer, ",\"blas\":");
         mote_buffer_json_string(&buffer, training->blas_used, strlen(training->blas_used));
@@ -200,7 +185,7 @@ static void fill_report(struct training *training) {
     training->report = (struct report){
         .model_path = output,
         .history = &training->history,
-        .groups = stored(),
+        .groups = prepare_stored(),
         .reasons = prepared->reasons,
         .steps = prepared->options.steps,
         .parameters = prepared->plan.parameters,
