@@ -771,7 +771,8 @@ for peak in f32 bf16 int8; do
     named=$((named + 1))
     grep -q "^roof:.* of ${peak}[ ,;]" out || missing="$missing $peak"
 done
-[ $named -gt 0 ] && ok "profile of integers: its table names a peak" || fail "profile of integers: its table names a peak"
+[ $named -gt 0 ] && ok "profile of integers: its table names a peak" ||
+    fail "profile of integers: its table names a peak"
 check "profile of integers: every peak of the table is in its head" "$missing" ""
 code "profile train in int8" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 --precision int8
 code "profile train in bf16" 0 profile train --dim 32 --layers 2 --batch 2 --context 32 --steps 2 --precision bf16

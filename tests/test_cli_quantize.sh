@@ -24,7 +24,8 @@ says "of any type" "^note       q6_k takes up to 35.0 bits a weight, not 6.562, 
 says "also i8" "^note       i8 takes up to 11.3 bits a weight, not 8, in 2 tensors: .* blocks of 32"
 code "quantize to halves of a block" 0 quantize float.gguf small.gguf --force --type q3h
 says "quantize to halves of a block: 48 and 80 are padded to 64 and 96" "^note       q3h .* blocks of 32 and are padded"
-code "a model of 224 is a whole number of them" 0 init -o wide.gguf --dim 224 --layers 1 --heads 7 --hidden 224 --vocab 64
+code "a model of 224 is a whole number of them" 0 init -o wide.gguf --dim 224 --layers 1 --heads 7 --hidden 224 \
+    --vocab 64
 code "quantize it" 0 quantize wide.gguf small.gguf --force --type q3h
 check "and nothing is padded" "$(grep -c '^note .*padded' err; grep -c ' padded' out)" "$(printf '0\n0')"
 code "quantize it to what pads a little" 0 quantize wide.gguf small.gguf --force --type q3_k

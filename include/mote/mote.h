@@ -291,7 +291,8 @@ typedef struct {
     mote_type type;             /* of most of its weights */
 } mote_model_info;
 MOTE_API mote_model_info mote_model_describe(const mote_model *model);
-/* The form that mote_model_export gives a path: "GGUF", "llama2.c", "Hugging Face". */
+/* The form that mote_model_export gives a path: "GGUF", "llama2.c", "Hugging Face". *form is static, and NULL after an
+ * error. MOTE_USAGE: the path has the ending of no form, or an argument is NULL. */
 MOTE_API mote_status mote_model_form_of(const char *path, const char **form, mote_error *error);
 /* How large the GGUF file is that keeps each tensor in the type it has. */
 MOTE_API mote_status mote_model_file_bytes(const mote_model *model, uint64_t *bytes, mote_error *error);
