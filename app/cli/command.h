@@ -106,6 +106,8 @@ bool config_number(const char *path, const char *key, double *value);
 /* Appends the option's value as JSON; false, and nothing appended, when it has none. Paths are told from `folder`, by
  * path_from; NULL: as they were given. */
 bool config_value(const struct option *row, const char *folder, mote_buffer *buffer);
+/* The same with paths by path_absolute: two values that are equal mean the same files. */
+bool config_value_absolute(const struct option *row, mote_buffer *buffer);
 /* {"dim":64,...}: every option of these groups that has a value. */
 void config_print(const struct option_group *const *groups, const char *folder, mote_buffer *buffer);
 

@@ -184,13 +184,21 @@ static bool is_set(const struct option *row) {
     return false;
 }
 
-static void print_string(const struct option *row, const char *text, const char *folder, mote_buffer *buffer) {
-    char *name = folder && is_path(row, text) ? path_from(folder, text) : NULL;
+/* How paths are told. */
+struct told {
+    bool absolute;
+    const char *folder; /* from which, else; NULL: as they are */
+};
+
+static void print_string(const struct option *row, const char *text, struct told told, mote_buffer *buffer) {
+    char *name = NULL;
+    if (is_path(row, text) && told.absolute) name = path_absolute(text);
+    else if (is_path(row, text) && told.folder) name = path_from(told.folder, text);
     mote_buffer_json_string(buffer, name ? name : text, strlen(name ? name : text));
     free(name);
 }
 
-bool config_value(const struct option *row, const char *folder, mote_buffer *buffer) {
+static bool print_value(const struct option *row, struct told told, mote_buffer *buffer) {
     if (!in_config(row) || !is_set(row)) return false;
     size_t length;
     const char *text;
@@ -211,19 +219,27 @@ bool config_value(const struct option *row, const char *folder, mote_buffer *buf
         mote_buffer_json_string(buffer, text, length);
         break;
     case OPTION_STRING:
-        print_string(row, *(const char **)row->value, folder, buffer);
+        print_string(row, *(const char **)row->value, told, buffer);
         break;
     case OPTION_LIST:
         list = row->value;
         for (int i = 0; i < list->n; i++) {
             mote_buffer_print(buffer, i ? "," : "[");
-            print_string(row, list->items[i], folder, buffer);
+            print_string(row, list->items[i], told, buffer);
         }
         mote_buffer_print(buffer, "]");
         break;
     default: return false;
     }
     return true;
+}
+
+bool config_value(const struct option *row, const char *folder, mote_buffer *buffer) {
+    return print_value(row, (struct told){.folder = folder}, buffer);
+}
+
+bool config_value_absolute(const struct option *row, mote_buffer *buffer) {
+    return print_value(row, (struct told){.absolute = true}, buffer);
 }
 
 void config_print(const struct option_group *const *groups, const char *folder, mote_buffer *buffer) {

@@ -57,13 +57,13 @@ mote_status fine_tune_resume(const char *config, mote_error *error) {
     for (int i = 0; rows[i].name; i++)
         if (option_typed(&rows[i])) {
             config_value(&rows[i], NULL, &typed[i]);
-            config_value(&rows[i], "/", &real[i]);
+            config_value_absolute(&rows[i], &real[i]);
             option_forget(&rows[i]);
         }
     mote_status status = config_read(&command_train, config, error);
     for (int i = 0; rows[i].name; i++) {
         mote_buffer began = {0}, shown = {0};
-        config_value(&rows[i], "/", &began);
+        config_value_absolute(&rows[i], &began);
         config_value(&rows[i], NULL, &shown);
         if (!status && typed[i].size && strcmp(text_of(&real[i]), text_of(&began)) != 0) {
             status = mote_fail(error, MOTE_USAGE, "--%s is given as %.80s, but the run was begun with %.80s",

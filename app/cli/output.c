@@ -19,6 +19,12 @@ size_t output_stem(const char *path) {
     return n > 5 && !strcasecmp(path + n - 5, ".gguf") ? n - 5 : n;
 }
 
+/* What a name asks for. */
+enum form { FORM_GGUF, FORM_FILE, FORM_FOLDER }; /* FORM_FILE: of another kind */
+static enum form form_named(const char *name) {
+    return !strcmp(name, "GGUF") ? FORM_GGUF : !strcmp(name, "Hugging Face") ? FORM_FOLDER : FORM_FILE;
+}
+
 static bool is_same(const struct stat *a, const struct stat *b) {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
@@ -92,7 +98,7 @@ static mote_status check_folder(const char *path, bool itself, mote_error *error
 static mote_status fail_form(const struct command *command, const char *path, const char *form, mote_error *error) {
     struct stat info;
     const size_t n = strlen(path);
-    if (!strcmp(form, "Hugging Face")) {
+    if (form_named(form) == FORM_FOLDER) {
         const bool folder = (n && path[n - 1] == '/') || (!stat(path, &info) && S_ISDIR(info.st_mode));
         mote_fail(error, MOTE_USAGE, "mote %s writes a GGUF file, and %s is %s", command->name, path,
                   folder ? "a folder" : "a name without an ending, as a folder has");
@@ -148,8 +154,8 @@ mote_status output_look(const struct command *command, const char *path, bool an
     }
     mote_status status = mote_model_form_of(path, &form, error);
     if (status) return status;
-    const bool folder = !strcmp(form, "Hugging Face");
-    if (!any_form && strcmp(form, "GGUF") != 0) return fail_form(command, path, form, error);
+    const bool folder = form_named(form) == FORM_FOLDER;
+    if (!any_form && form_named(form) != FORM_GGUF) return fail_form(command, path, form, error);
     if (stat(path, &info)) return check_folder(path, false, error);
     if (folder != (S_ISDIR(info.st_mode) != 0)) {
         mote_fail(error, MOTE_USAGE, "%s is %s, but its name asks for %s", path,

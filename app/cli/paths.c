@@ -33,12 +33,11 @@ static char *real_name(const char *path, bool follow) {
 }
 
 char *path_from(const char *folder, const char *path) {
-    const bool absolute = !strcmp(folder, "/");
-    if (*path == '/' && !absolute) return strdup(path);
-    char *from = realpath(folder, NULL), *to = from ? real_name(path, absolute) : NULL, *result = NULL;
-    if (!to || absolute) {
+    if (*path == '/') return strdup(path);
+    char *from = realpath(folder, NULL), *to = from ? real_name(path, false) : NULL, *result = NULL;
+    if (!to) {
         free(from);
-        return to ? to : strdup(path);
+        return strdup(path);
     }
     /* Whole names that both begin with; the root is none. */
     size_t common = 0, same = 0;
@@ -55,6 +54,11 @@ char *path_from(const char *folder, const char *path) {
     free(from);
     free(to);
     return result;
+}
+
+char *path_absolute(const char *path) {
+    char *name = real_name(path, true);
+    return name ? name : strdup(path);
 }
 
 char *path_beside(const char *beside, const char *path) {

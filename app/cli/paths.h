@@ -5,10 +5,11 @@
 #include <stdbool.h>
 
 /* What `path` is called from `folder`: "base.gguf" from "m.run" is "../base.gguf". Links of folders are followed, not
- * that of the file: what lies beside it counts too. From "/" it is the absolute name with all links followed, by which
- * two paths can be compared; else an absolute path stays as it is, and so does one whose folder is not there. The file
- * itself need not be. NULL: no memory; freed by the caller with free(). */
+ * that of the file: what lies beside it counts too. An absolute path stays as it is, and so does one whose folder is
+ * not there; the file itself need not be. NULL: no memory; freed by the caller with free(). */
 char *path_from(const char *folder, const char *path);
+/* The absolute name with all links followed, by which two paths can be compared; the rest as path_from. */
+char *path_absolute(const char *path);
 /* The path that a file in the same folder as `beside` means by `path`. */
 char *path_beside(const char *beside, const char *path);
 /* Whether a folder holds a model of Hugging Face, whole or damaged: config.json beside *.safetensors. */
