@@ -138,6 +138,27 @@ says "init in a folder with a dash: no option of mkdir" "mkdir -p ./-n-/$"
 code "init: standard output" 2 init -o -
 says "init: standard output, what to do" "^hint: for example mote init -o random.gguf"
 
+# ---- a link is written through, into the folder of what it points to
+mkdir locked unlocked
+cp m.gguf locked/m.gguf
+cp m.gguf unlocked/m.gguf
+ln -s ../locked/m.gguf unlocked/link.gguf
+ln -s ../unlocked/m.gguf locked/link.gguf
+chmod 755 "$work"
+chmod 555 locked
+chmod 777 unlocked
+someone= # root writes everywhere
+[ "$(id -u)" -ne 0 ] || someone="setpriv --reuid 65534 --regid 65534 --clear-groups"
+if $someone "$mote" --version >out 2>err && ! $someone test -w locked; then
+    $someone "$mote" convert m.gguf unlocked/link.gguf --type f16 --force >out 2>err
+    check "convert to a link into a folder of others" $? 7
+    says "convert to a link into a folder of others, says so" "/locked/m.gguf into the folder .*/locked/: Permission"
+    $someone "$mote" convert m.gguf locked/link.gguf --type f16 --force >out 2>err
+    check "convert to a link out of a folder of others" $? 0
+    [ "$(sum unlocked/m.gguf)" != "$model" ] && ok "and its target is replaced" || fail "and its target is replaced"
+else skip "links and folders of others" "this user cannot be another"; fi
+chmod 755 locked
+
 # ---- what is replaced is told when nothing else can go wrong
 fails_before() { # CODE MESSAGE ARGUMENT...: before anything is replaced
     wanted=$1 message=$2

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -169,7 +170,11 @@ mote_status output_look(const struct command *command, const char *path, bool an
         return mote_hint(error, MOTE_IO, "give another name");
     }
     if (*there && !is_model(path, folder)) return fail_no_model(path, folder, error);
-    return check_folder(path, folder, error);
+    /* A link stays and what it points to is replaced, so that is where a file is made. */
+    char *target = !folder && !lstat(path, &info) && S_ISLNK(info.st_mode) ? realpath(path, NULL) : NULL;
+    status = check_folder(target ? target : path, folder, error);
+    free(target);
+    return status;
 }
 
 mote_status output_keep(const char *path, mote_error *error) {
