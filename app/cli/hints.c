@@ -11,15 +11,7 @@
 #include <unistd.h>
 
 #include "console.h"
-
-/* The folder of a path, "." for none; false: too long. */
-static bool folder_of(const char *path, char *folder, size_t size) {
-    const char *end = path + strlen(path);
-    while (end > path + 1 && end[-1] == '/') end--;
-    while (end > path && end[-1] != '/') end--;
-    const int n = (int)(end - path);
-    return snprintf(folder, size, "%.*s", n ? n : 1, n ? path : ".") < (int)size;
-}
+#include "paths.h"
 
 /* The name in a folder that is nearest to the wanted one; false: none is near. */
 static bool nearest_file(const char *folder, const char *wanted, char *found, size_t size) {
@@ -42,7 +34,7 @@ static bool nearest_file(const char *folder, const char *wanted, char *found, si
 /* Of a path that is not there. */
 static void hint_missing(const char *path, mote_error *error) {
     char folder[1024], found[256], here[1024];
-    if (!folder_of(path, folder, sizeof folder)) return;
+    if (!path_folder(path, folder, sizeof folder)) return;
     const bool plain = !strcmp(folder, ".") && strncmp(path, "./", 2) != 0;
     if (access(folder, F_OK)) {
         mote_hint(error, error->status, "there is no folder %.200s", folder);
@@ -79,12 +71,7 @@ static const char *named(const char *word) {
 /* A GGUF file that cannot be read: its first bytes are right, so it was one. */
 static bool is_gguf(const char *path, const mote_error *error) {
     const size_t n = strlen(path);
-    char magic[4] = "";
-    if (!n || strncmp(error->message, path, n) != 0 || error->message[n] != ':') return false;
-    FILE *file = fopen(path, "rb");
-    const bool gguf = file && fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
-    if (file) fclose(file);
-    return gguf;
+    return n && !strncmp(error->message, path, n) && error->message[n] == ':' && path_is_gguf(path);
 }
 
 /* Others that mote does not run are whole. */

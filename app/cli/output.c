@@ -72,13 +72,11 @@ mote_status output_spare(const char *input, const char *output, const char *what
 static mote_status check_folder(const char *path, bool itself, mote_error *error) {
     enum { SHOWN = 190 }; /* two names and a reason are one message */
     char folder[1024], names[2][SHOWN];
-    size_t n = strlen(path);
     struct stat info;
-    while (n > 1 && path[n - 1] == '/') n--;
-    while (!itself && n && path[n - 1] != '/') n--;
-    if (n >= sizeof folder)
+    if (!(itself ? snprintf(folder, sizeof folder, "%s", path) < (int)sizeof folder
+                 : path_folder(path, folder, sizeof folder)))
         return mote_fail(error, MOTE_USAGE, "the name of the output is longer than %zu bytes", sizeof folder - 1);
-    snprintf(folder, sizeof folder, "%.*s", n ? (int)n : 1, n ? path : ".");
+    for (size_t n = strlen(folder); itself && n > 1 && folder[n - 1] == '/';) folder[--n] = '\0';
     if (stat(folder, &info)) { /* of a file too, as the folder's name ends with a slash */
         const bool missing = errno == ENOENT;
         const char *reason = strerror(errno);
@@ -121,14 +119,10 @@ static bool is_empty_folder(const char *path) {
 
 /* By its first bytes or files, so that a model that was damaged can be replaced too; a form without is opened. */
 static bool is_model(const char *path, bool folder) {
-    char magic[4] = "";
-    if (folder) return path_is_model_folder(path);
     mote_model *model = NULL;
-    FILE *file = fopen(path, "rb");
-    const bool gguf = file && fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
-    if (file) fclose(file);
-    if (gguf) return true;
-    const bool opened = file && !mote_model_open(path, &model, NULL);
+    if (folder) return path_is_model_folder(path);
+    if (path_is_gguf(path)) return true;
+    const bool opened = !mote_model_open(path, &model, NULL);
     mote_model_close(model);
     return opened;
 }

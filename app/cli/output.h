@@ -20,8 +20,7 @@ mote_status output_check(const struct command *command, const char *path, bool a
 /* The same for a page that ends with .html. */
 mote_status output_check_page(const struct command *command, const char *path, mote_error *error);
 /* Refuses an output that is the same file or folder as the input, or a folder with it inside, links followed; `what`
- * the input is. An input "-" is
- * standard input. */
+ * the input is. An input "-" is standard input. */
 mote_status output_spare(const char *input, const char *output, const char *what, mote_error *error);
 /* Bytes of the path without its ".gguf", in letters of any case. */
 size_t output_stem(const char *path);

@@ -71,6 +71,22 @@ char *path_beside(const char *beside, const char *path) {
     return here;
 }
 
+bool path_folder(const char *path, char *folder, size_t size) {
+    const char *end = path + strlen(path);
+    while (end > path + 1 && end[-1] == '/') end--;
+    while (end > path && end[-1] != '/') end--;
+    const int n = (int)(end - path);
+    return snprintf(folder, size, "%.*s", n ? n : 1, n ? path : ".") < (int)size;
+}
+
+bool path_is_gguf(const char *path) {
+    char magic[4] = "";
+    FILE *file = fopen(path, "rb");
+    const bool gguf = file && fread(magic, 1, 4, file) == 4 && !memcmp(magic, "GGUF", 4);
+    if (file) fclose(file);
+    return gguf;
+}
+
 bool path_is_model_folder(const char *folder) {
     static const char ending[] = ".safetensors";
     const size_t least = sizeof ending - 1;
