@@ -22,59 +22,7 @@ const mote_layer mote_layers[MOTE_N_LAYERS] = {
     {"head of 16000", 512, 16000, 384, 1},    {"head of 16000", 96, 16000, 256, 1},
 };
 
-/* The product of rows [begin, begin + rows) of the result number i. */
-static mote_gemm describe(const mote_rehearsal *r, int i, int begin, int rows, mote_blas_matrix *b) {
-    const mote_shape *s = &r->shape;
-    size_t in = (size_t)s->inputs, out = (size_t)s->outputs, tokens = (size_t)s->tokens, at = (size_t)i,
-           first = (size_t)begin;
-    mote_real *x = r->x + at * tokens * in, *w = r->w + at * out * in, *y = r->y + at * tokens * out;
-    mote_gemm g = {.rows = rows, .b_depth = MOTE_PANEL, .b_padded = true};
-    if (s->form == MOTE_PRODUCT_FORWARD) {
-        g.columns = s->outputs, g.depth = s->inputs;
-        g.a = x + first * in, g.a_row = in, g.a_depth = 1;
-        g.b = r->panels + at * mote_packed_values(s->outputs, s->inputs), g.b_panel = in * MOTE_PANEL;
-        g.c = y + first * out, g.c_row = out;
-        *b = (mote_blas_matrix){w, in, true};
-    } else if (s->form == MOTE_PRODUCT_INPUT) {
-        g.columns = s->inputs, g.depth = s->outputs;
-        g.a = y + first * out, g.a_row = out, g.a_depth = 1;
-        g.b = r->strips, g.b_panel = out * MOTE_PANEL;
-        if (!r->strips) g.b = w, g.b_panel = MOTE_PANEL, g.b_depth = in, g.b_padded = false;
-        g.c = x + first * in, g.c_row = in;
-        *b = (mote_blas_matrix){w, in, false};
-    } else {
-        g.columns = s->inputs, g.depth = s->tokens;
-        g.a = y + first, g.a_row = 1, g.a_depth = out;
-        g.b = x, g.b_panel = MOTE_PANEL, g.b_depth = in, g.b_padded = false;
-        g.c = w + first * in, g.c_row = in, g.start = g.c, g.start_row = in;
-        *b = (mote_blas_matrix){x, in, false};
-    }
-    return g;
-}
-
-static void run_parts(void *context, int thread, int n_threads) {
-    (void)n_threads;
-    mote_rehearsal *r = context;
-    const mote_shape *s = &r->shape;
-    const int rows = s->form == MOTE_PRODUCT_WEIGHT ? s->outputs : s->tokens,
-              parts = s->count > 1 ? 1 : s->tiling.tiles;
-    for (int i; (i = mote_take(&r->next)) < parts * s->count;) {
-        const int begin = parts == 1 ? 0 : mote_row_of_tile(&s->tiling, i % parts),
-                  end = parts == 1 ? rows : mote_row_of_tile(&s->tiling, i % parts + 1);
-        mote_blas_matrix b;
-        mote_gemm g = describe(r, i / parts, begin, end - begin, &b);
-        g.copy = r->scratch + (size_t)thread * MOTE_MATRIX_PRODUCT_SCRATCH;
-        if (r->blas) mote_blas_product(r->blas, &g, &b);
-        else r->kernels->gemm[MOTE_TYPE_F32](&g);
-    }
-}
-
-void mote_rehearsal_run(mote_rehearsal *r, const mote_blas *blas) {
-    r->blas = blas;
-    atomic_store_explicit(&r->next, 0, memory_order_relaxed);
-    mote_pool_run(r->pool, run_parts, r);
-}
-
+/* The product number i, of matrices as they lie. */
 static mote_matrix_product whole(const mote_rehearsal *r, int i) {
     const mote_shape *s = &r->shape;
     size_t in = (size_t)s->inputs, out = (size_t)s->outputs, tokens = (size_t)s->tokens, at = (size_t)i;
@@ -87,6 +35,44 @@ static mote_matrix_product whole(const mote_rehearsal *r, int i) {
                                      .a_depth = 1, .b = w, .b_row = in, .c = x, .c_row = in};
     return (mote_matrix_product){.rows = s->outputs, .columns = s->inputs, .depth = s->tokens, .a = y, .a_row = 1,
                                  .a_depth = out, .b = x, .b_row = in, .c = w, .c_row = in, .adds = true};
+}
+
+/* Its rows [begin, begin + rows), of a weight packed before where the form wants that. */
+static mote_gemm describe(const mote_rehearsal *r, int i, int begin, int rows, mote_blas_matrix *b) {
+    const mote_matrix_product p = whole(r, i);
+    mote_gemm g = {.rows = rows, .columns = p.columns, .depth = p.depth, .a = p.a + (size_t)begin * p.a_row,
+                   .a_row = p.a_row, .a_depth = p.a_depth, .b = p.b, .b_panel = MOTE_PANEL, .b_depth = p.b_row,
+                   .c = p.c + (size_t)begin * p.c_row, .c_row = p.c_row, .start_row = p.c_row};
+    if (p.adds) g.start = g.c;
+    if (r->panels || r->strips) {
+        g.b = r->panels ? r->panels + (size_t)i * mote_packed_values(p.columns, p.depth) : r->strips;
+        g.b_panel = (size_t)p.depth * MOTE_PANEL;
+        g.b_depth = MOTE_PANEL;
+        g.b_padded = true;
+    }
+    *b = (mote_blas_matrix){p.b, p.b_row, p.b_transposed};
+    return g;
+}
+
+static void run_parts(void *context, int thread, int n_threads) {
+    (void)n_threads;
+    mote_rehearsal *r = context;
+    const mote_shape *s = &r->shape;
+    const int parts = s->tiling.tiles;
+    for (int i; (i = mote_take(&r->next)) < parts * s->count;) {
+        const int begin = mote_row_of_tile(&s->tiling, i % parts), end = mote_row_of_tile(&s->tiling, i % parts + 1);
+        mote_blas_matrix b;
+        mote_gemm g = describe(r, i / parts, begin, end - begin, &b);
+        g.copy = r->scratch + (size_t)thread * MOTE_MATRIX_PRODUCT_SCRATCH;
+        if (r->blas) mote_blas_product(r->blas, &g, &b);
+        else r->kernels->gemm[MOTE_TYPE_F32](&g);
+    }
+}
+
+void mote_rehearsal_run(mote_rehearsal *r, const mote_blas *blas) {
+    r->blas = blas;
+    atomic_store_explicit(&r->next, 0, memory_order_relaxed);
+    mote_pool_run(r->pool, run_parts, r);
 }
 
 static void multiply_parts(void *context, int thread, int n_threads) {

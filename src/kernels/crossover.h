@@ -14,7 +14,7 @@ typedef struct {
     mote_product_form form;
     int tokens, outputs, inputs;
     int count; /* products of the same shape, each on one thread: tiles of attention; 1: one, split over the threads */
-    mote_tiling tiling; /* of the rows of a product that is split */
+    mote_tiling tiling; /* of the rows of each result: one tile where a product is not split */
 } mote_shape;
 
 typedef struct {
@@ -56,8 +56,9 @@ typedef struct {
 extern const mote_layer mote_layers[MOTE_N_LAYERS];
 static inline mote_shape mote_shape_of(const mote_layer *l, mote_product_form form, int threads) {
     int rows = form == MOTE_PRODUCT_WEIGHT ? l->outputs : l->tokens;
+    const mote_tiling one = {rows, rows, 1, 1};
     return (mote_shape){form, l->tokens, l->outputs, l->inputs, l->count,
-                        mote_shape_tiling(form, rows, threads, l->outputs >= 10000)};
+                        l->count > 1 ? one : mote_shape_tiling(form, rows, threads, l->outputs >= 10000)};
 }
 
 static inline double mote_shape_operations(const mote_shape *s) {

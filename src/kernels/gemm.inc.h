@@ -113,17 +113,17 @@ INLINE void fetch_start(const block *at, int done, int column, int panels) {
     const int rows = at->rows - done < TILE_ROWS ? at->rows - done : TILE_ROWS;
     const size_t row = (size_t)(at->row + done);
     const bool starts = at->start && at->start_row;
-    if (starts ? at->start == g->c : g->depth >= FAR_DEPTH) {
+    if (starts && at->start != g->c) {
+        const float *start = at->start + row * at->start_row + (size_t)column;
+        for (int r = 0; r < rows; r++)
+            for (int panel = 0; panel < panels; panel++)
+                __builtin_prefetch(start + (size_t)r * at->start_row + panel * MOTE_PANEL);
+    } else if (starts || g->depth >= FAR_DEPTH) {
         const float *c = g->c + row * g->c_row + (size_t)column;
         for (int r = 0; r < rows; r++)
             for (int panel = 0; panel < panels; panel++)
                 __builtin_prefetch(c + (size_t)r * g->c_row + panel * MOTE_PANEL, 1);
     }
-    if (!starts || at->start == g->c) return;
-    const float *start = at->start + row * at->start_row + (size_t)column;
-    for (int r = 0; r < rows; r++)
-        for (int panel = 0; panel < panels; panel++)
-            __builtin_prefetch(start + (size_t)r * at->start_row + panel * MOTE_PANEL);
 }
 
 /* All row tiles of a block for one strip of panels; t comes with B and the depth filled in. */

@@ -21,11 +21,9 @@ typedef struct {
     int begin, end;
 } range;
 
-static int units_of(int n, int unit) { return (n + unit - 1) / unit; }
-
 /* Part `part` of n in whole units; the last part is never the smallest in units. */
 static range cut(int n, int unit, int part, int parts) {
-    const mote_tiling t = {.rows = n, .unit = unit, .units = units_of(n, unit), .tiles = parts};
+    const mote_tiling t = {.rows = n, .unit = unit, .units = mote_parts_of(n, unit), .tiles = parts};
     return (range){mote_row_of_tile(&t, part), mote_row_of_tile(&t, part + 1)};
 }
 
@@ -38,8 +36,8 @@ static int row_parts(const mote_matrix_product *p, int threads) {
         if (threads % parts) continue;
         const range r = cut(p->rows, UNIT_ROWS, parts - 1, parts),
                     c = cut(p->columns, UNIT_COLUMNS, threads / parts - 1, threads / parts);
-        const double rows = units_of(r.end - r.begin, UNIT_ROWS) * UNIT_ROWS,
-                     columns = units_of(c.end - c.begin, UNIT_COLUMNS) * UNIT_COLUMNS;
+        const double rows = mote_parts_of(r.end - r.begin, UNIT_ROWS) * UNIT_ROWS,
+                     columns = mote_parts_of(c.end - c.begin, UNIT_COLUMNS) * UNIT_COLUMNS;
         const double cost = rows * columns + (p->b_transposed ? PACK_COST : COPY_COST) * columns +
                             (p->a_row == 1 ? COPY_COST : READ_COST) * rows;
         if (parts == 1 || cost < least) least = cost, best = parts;
@@ -61,7 +59,7 @@ static void multiply_transposed(const mote_kernels *kernels, const mote_matrix_p
         g->depth = p->depth - from < deepest ? p->depth - from : deepest;
         g->b_panel = (size_t)g->depth * MOTE_PANEL;
         g->a = a + (size_t)from * p->a_depth;
-        const int chunks = units_of(units_of(n, UNIT_COLUMNS), g->depth ? deepest / g->depth : deepest);
+        const int chunks = mote_parts_of(mote_parts_of(n, UNIT_COLUMNS), g->depth ? deepest / g->depth : deepest);
         for (int i = 0; i < chunks; i++) {
             const range chunk = cut(n, UNIT_COLUMNS, i, chunks), next = cut(n, UNIT_COLUMNS, i + 1, chunks);
             const mote_real *b = p->b + (size_t)columns.begin * p->b_row;

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+static inline int mote_parts_of(int n, int part) { return (n + part - 1) / part; }
+
 /* Tiles of nearly the same height in whole units, of which the last may be short. Where there are as many tiles as
  * threads or more, every thread has as many as the others. */
 typedef struct {
